@@ -1,0 +1,1 @@
+"""Publishes products on eBay."""

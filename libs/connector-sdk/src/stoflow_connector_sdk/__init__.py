@@ -1,0 +1,1 @@
+"""What a connector team installs: handlers, runtime, error classes."""

@@ -1,0 +1,1 @@
+"""What every StoFlow service shares: gRPC server, NATS, settings, logs, metrics."""

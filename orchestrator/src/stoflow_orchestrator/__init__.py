@@ -1,0 +1,1 @@
+"""Owns tenants, catalogue, accounts, jobs, tasks and batches."""

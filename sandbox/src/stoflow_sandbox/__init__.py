@@ -1,0 +1,1 @@
+"""One machine: real PostgreSQL and NATS from wheels, marketplace sandboxes, the demo."""

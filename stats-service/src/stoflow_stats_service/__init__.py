@@ -1,0 +1,1 @@
+"""Consumes result events and answers statistics."""
