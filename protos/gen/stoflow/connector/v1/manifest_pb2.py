@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from stoflow.jobs.v1 import job_pb2 as stoflow_dot_jobs_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#stoflow/connector/v1/manifest.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x19stoflow/jobs/v1/job.proto\"\xd3\x02\n\x08Manifest\x12\x32\n\x0bmarketplace\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12/\n\x07version\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.+-]{1,64}$\x12\x1f\n\x0c\x64isplay_name\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12*\n\x17\x61\x63\x63ount_settings_schema\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x94\x01\n\x07\x61\x63tions\x18\x05 \x03(\x0b\x32 .stoflow.connector.v1.ActionSpecBa\xbaH^\x92\x01\x04\x08\x01\x10\x32\xba\x01T\n\x17manifest.actions.unique\x12\x1b\x61\x63tion names must be unique\x1a\x1cthis.map(a, a.name).unique()\"\xe7\x03\n\nActionSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x0eoptions_schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12!\n\x0eproduct_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x18\n\x10requires_product\x18\x04 \x01(\x08\x12?\n\x10\x64\x65\x66\x61ult_priority\x18\x05 \x01(\x0e\x32\x19.stoflow.jobs.v1.PriorityB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12&\n\x13\x64\x65\x66\x61ult_max_retries\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x45\n\x0c\x65xpire_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xbaH\x11\xaa\x01\x0b\"\x05\x08\x80\xe7\x84\x0f\x32\x02\x08\x01\xc8\x01\x01\x12\x9b\x01\n\x05tasks\x18\x08 \x03(\x0b\x32\x1e.stoflow.connector.v1.TaskSpecBl\xbaHi\x92\x01\x04\x08\x01\x10\x64\xba\x01_\n\x13\x61\x63tion.tasks.unique\x12*task names must be unique within an action\x1a\x1cthis.map(t, t.name).unique()\"\xdd\x01\n\x08TaskSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x08\x66or_each\x18\x02 \x01(\tB\x0f\xbaH\x0cr\nR\x00R\x06images\x12.\n\x04once\x18\x03 \x01(\x0b\x32 .stoflow.connector.v1.OnceEffect\x12Q\n\x16start_to_close_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xbaH\x13\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/\xc8\x01\x01\"w\n\nOnceEffect\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12<\n\x06settle\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x08\"\x04\x08\x80\xa3\x05\x32\x00\xc8\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#stoflow/connector/v1/manifest.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x19stoflow/jobs/v1/job.proto\"\x9e\x03\n\x08Manifest\x12\x32\n\x0bmarketplace\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12/\n\x07version\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.+-]{1,64}$\x12\x1f\n\x0c\x64isplay_name\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12*\n\x17\x61\x63\x63ount_settings_schema\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x94\x01\n\x07\x61\x63tions\x18\x05 \x03(\x0b\x32 .stoflow.connector.v1.ActionSpecBa\xbaH^\x92\x01\x04\x08\x01\x10\x32\xba\x01T\n\x17manifest.actions.unique\x12\x1b\x61\x63tion names must be unique\x1a\x1cthis.map(a, a.name).unique()\x12I\n\x10\x64\x65\x66\x61ult_mappings\x18\x06 \x03(\x0b\x32$.stoflow.connector.v1.DefaultMappingB\t\xbaH\x06\x92\x01\x03\x10\x90N\"s\n\x0e\x44\x65\x66\x61ultMapping\x12-\n\tattribute\x18\x01 \x01(\tB\x1a\xbaH\x17r\x15R\x08\x63\x61tegoryR\tcondition\x12\x17\n\x03key\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x19\n\x05value\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\xe7\x03\n\nActionSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x0eoptions_schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12!\n\x0eproduct_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x18\n\x10requires_product\x18\x04 \x01(\x08\x12?\n\x10\x64\x65\x66\x61ult_priority\x18\x05 \x01(\x0e\x32\x19.stoflow.jobs.v1.PriorityB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12&\n\x13\x64\x65\x66\x61ult_max_retries\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x45\n\x0c\x65xpire_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xbaH\x11\xaa\x01\x0b\"\x05\x08\x80\xe7\x84\x0f\x32\x02\x08\x01\xc8\x01\x01\x12\x9b\x01\n\x05tasks\x18\x08 \x03(\x0b\x32\x1e.stoflow.connector.v1.TaskSpecBl\xbaHi\x92\x01\x04\x08\x01\x10\x64\xba\x01_\n\x13\x61\x63tion.tasks.unique\x12*task names must be unique within an action\x1a\x1cthis.map(t, t.name).unique()\"\xdd\x01\n\x08TaskSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x08\x66or_each\x18\x02 \x01(\tB\x0f\xbaH\x0cr\nR\x00R\x06images\x12.\n\x04once\x18\x03 \x01(\x0b\x32 .stoflow.connector.v1.OnceEffect\x12Q\n\x16start_to_close_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xbaH\x13\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/\xc8\x01\x01\"w\n\nOnceEffect\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12<\n\x06settle\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x08\"\x04\x08\x80\xa3\x05\x32\x00\xc8\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MANIFEST'].fields_by_name['account_settings_schema']._serialized_options = b'\272H\006r\004(\200\200\004'
   _globals['_MANIFEST'].fields_by_name['actions']._loaded_options = None
   _globals['_MANIFEST'].fields_by_name['actions']._serialized_options = b'\272H^\222\001\004\010\001\0202\272\001T\n\027manifest.actions.unique\022\033action names must be unique\032\034this.map(a, a.name).unique()'
+  _globals['_MANIFEST'].fields_by_name['default_mappings']._loaded_options = None
+  _globals['_MANIFEST'].fields_by_name['default_mappings']._serialized_options = b'\272H\006\222\001\003\020\220N'
+  _globals['_DEFAULTMAPPING'].fields_by_name['attribute']._loaded_options = None
+  _globals['_DEFAULTMAPPING'].fields_by_name['attribute']._serialized_options = b'\272H\027r\025R\010categoryR\tcondition'
+  _globals['_DEFAULTMAPPING'].fields_by_name['key']._loaded_options = None
+  _globals['_DEFAULTMAPPING'].fields_by_name['key']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_DEFAULTMAPPING'].fields_by_name['value']._loaded_options = None
+  _globals['_DEFAULTMAPPING'].fields_by_name['value']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_ACTIONSPEC'].fields_by_name['name']._loaded_options = None
   _globals['_ACTIONSPEC'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,63}$'
   _globals['_ACTIONSPEC'].fields_by_name['options_schema']._loaded_options = None
@@ -69,11 +77,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ONCEEFFECT'].fields_by_name['settle']._loaded_options = None
   _globals['_ONCEEFFECT'].fields_by_name['settle']._serialized_options = b'\272H\016\252\001\010\"\004\010\200\243\0052\000\310\001\001'
   _globals['_MANIFEST']._serialized_start=150
-  _globals['_MANIFEST']._serialized_end=489
-  _globals['_ACTIONSPEC']._serialized_start=492
-  _globals['_ACTIONSPEC']._serialized_end=979
-  _globals['_TASKSPEC']._serialized_start=982
-  _globals['_TASKSPEC']._serialized_end=1203
-  _globals['_ONCEEFFECT']._serialized_start=1205
-  _globals['_ONCEEFFECT']._serialized_end=1324
+  _globals['_MANIFEST']._serialized_end=564
+  _globals['_DEFAULTMAPPING']._serialized_start=566
+  _globals['_DEFAULTMAPPING']._serialized_end=681
+  _globals['_ACTIONSPEC']._serialized_start=684
+  _globals['_ACTIONSPEC']._serialized_end=1171
+  _globals['_TASKSPEC']._serialized_start=1174
+  _globals['_TASKSPEC']._serialized_end=1395
+  _globals['_ONCEEFFECT']._serialized_start=1397
+  _globals['_ONCEEFFECT']._serialized_end=1516
 # @@protoc_insertion_point(module_scope)

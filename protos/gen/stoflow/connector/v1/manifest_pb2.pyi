@@ -31,6 +31,7 @@ class Manifest(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     ACCOUNT_SETTINGS_SCHEMA_FIELD_NUMBER: _builtins.int
     ACTIONS_FIELD_NUMBER: _builtins.int
+    DEFAULT_MAPPINGS_FIELD_NUMBER: _builtins.int
     marketplace: _builtins.str
     """The marketplace's registered name: "ebay"."""
     version: _builtins.str
@@ -43,6 +44,10 @@ class Manifest(_message.Message):
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionSpec]:
         """What jobs can do."""
 
+    @_builtins.property
+    def default_mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___DefaultMapping]:
+        """The marketplace's own values of reference attributes, used where an operator has set no other."""
+
     def __init__(
         self,
         *,
@@ -51,14 +56,45 @@ class Manifest(_message.Message):
         display_name: _builtins.str = ...,
         account_settings_schema: _builtins.str = ...,
         actions: _abc.Iterable[Global___ActionSpec] | None = ...,
+        default_mappings: _abc.Iterable[Global___DefaultMapping] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_settings_schema", b"account_settings_schema", "actions", b"actions", "display_name", b"display_name", "marketplace", b"marketplace", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_settings_schema", b"account_settings_schema", "actions", b"actions", "default_mappings", b"default_mappings", "display_name", b"display_name", "marketplace", b"marketplace", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Manifest: _TypeAlias = Manifest  # noqa: Y015
+
+@_typing.final
+class DefaultMapping(_message.Message):
+    """The marketplace's own value for one value of a reference attribute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    """"category" or "condition"."""
+    key: _builtins.str
+    """Our key: "clothing/women/dresses", or the condition's name without its prefix: "VERY_GOOD"."""
+    value: _builtins.str
+    """The marketplace's value: "63861"."""
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        key: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "key", b"key", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DefaultMapping: _TypeAlias = DefaultMapping  # noqa: Y015
 
 @_typing.final
 class ActionSpec(_message.Message):
