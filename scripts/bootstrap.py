@@ -121,8 +121,12 @@ class Bootstrap:
             check=False,
         )
         if result.returncode != 0:
-            name = " ".join(Path(part).name if os.path.isabs(part) else str(part) for part in command[:4])
-            raise BootstrapError(f"`{name} …` failed with exit code {result.returncode} (its output is above)")
+            name = " ".join(
+                Path(part).name if Path(part).is_absolute() else str(part) for part in command[:4]
+            )
+            raise BootstrapError(
+                f"`{name} …` failed with exit code {result.returncode} (its output is above)"
+            )
 
     def make_tools(self) -> None:
         """Makes .tools with the one pinned uv, hash-checked."""
@@ -186,20 +190,42 @@ class Bootstrap:
         python = VENV / "bin" / "python"
         if rebuild or present.get("lock") != wanted["lock"]:
             # --compile-bytecode: five services start side by side, and none should compile its imports.
-            self.run(uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, LOCK)
+            self.run(
+                uv,
+                "pip",
+                "sync",
+                "--quiet",
+                "--require-hashes",
+                "--compile-bytecode",
+                "--python",
+                python,
+                LOCK,
+            )
         editables = [argument for folder in PACKAGES for argument in ("--editable", str(ROOT / folder))]
         self.run(
-            uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--python", python, *editables
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--python",
+            python,
+            *editables,
         )
         STAMP.write_text(json.dumps(wanted))
 
     def compile_lock(self) -> None:
         """Writes requirements.lock and uv's own requirements; no index address gets into either."""
-        for source, target in ((ROOT / "requirements.in", LOCK), (UV_REQUIREMENTS.with_suffix(".in"), UV_REQUIREMENTS)):
+        for source, target in (
+            (ROOT / "requirements.in", LOCK),
+            (UV_REQUIREMENTS.with_suffix(".in"), UV_REQUIREMENTS),
+        ):
             self.run(
                 TOOLS / "bin" / "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11",
                 "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-annotate",
-                "--custom-compile-command", "make lock", source.relative_to(ROOT), "-o", target.relative_to(ROOT),
+                "--custom-compile-command", "make lock", source.relative_to(ROOT),
+                "-o", target.relative_to(ROOT),
             )  # fmt: skip
 
 
@@ -212,7 +238,8 @@ def require_venv_module() -> None:
     if missing:
         raise BootstrapError(
             f"this Python ({sys.executable}) has no {' and no '.join(missing)} module; install it "
-            f"(Debian, Ubuntu: apt-get install python3-venv) or name another Python: PYTHON=/path/to/python make venv"
+            "(Debian, Ubuntu: apt-get install python3-venv) or name another Python: "
+            "PYTHON=/path/to/python make venv"
         )
 
 
