@@ -1,0 +1,1 @@
+"""Schema migrations: one Alembic history for `public`, one that every tenant's schema goes through."""

@@ -1,0 +1,1 @@
+"""Tables: `public` for all tenants; `tenant`, which schema_translate_map turns into user_{id}."""

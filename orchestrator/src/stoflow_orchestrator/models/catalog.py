@@ -1,0 +1,113 @@
+"""A tenant's catalogue: products, their images, and where they are listed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from stoflow_orchestrator.models.base import BigInt, Json, TenantBase, UuidKey
+
+
+class Product(TenantBase):
+    """An article of the seller's catalogue."""
+
+    __tablename__ = "products"
+    __table_args__ = (
+        UniqueConstraint("sku"),
+        CheckConstraint("price_minor >= 0", name="price"),
+        CheckConstraint("stock_quantity >= 0", name="stock"),
+        CheckConstraint("version > 0", name="version"),
+        Index("ix_products_create_time", "create_time", "product_id"),
+    )
+
+    product_id: Mapped[UuidKey]
+    sku: Mapped[str]
+    title: Mapped[str]
+    description: Mapped[str]
+    price_currency: Mapped[str]
+    price_minor: Mapped[BigInt]
+    stock_quantity: Mapped[int]
+    brand: Mapped[str]
+    category: Mapped[str]
+    condition: Mapped[str]
+    # Lists of values by name.
+    attributes: Mapped[Json]
+    # Objects by marketplace, with any of title, description, price_currency, price_minor, category_id.
+    overrides: Mapped[Json]
+    version: Mapped[BigInt]
+    create_time: Mapped[datetime] = mapped_column(server_default=func.now())
+    update_time: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ProductImage(TenantBase):
+    """One picture of a product; its bytes lie in the image store under their SHA-256."""
+
+    __tablename__ = "product_images"
+    __table_args__ = (UniqueConstraint("product_id", "position"),)
+
+    image_id: Mapped[UuidKey]
+    product_id: Mapped[UUID] = mapped_column(ForeignKey(Product.product_id, ondelete="CASCADE"))
+    position: Mapped[int]
+    content_sha256: Mapped[str]
+    content_type: Mapped[str]
+    size_bytes: Mapped[BigInt]
+    width_pixels: Mapped[int]
+    height_pixels: Mapped[int]
+
+
+class Listing(TenantBase):
+    """A product on one site of one marketplace, as the last accepted result described it."""
+
+    __tablename__ = "listings"
+    __table_args__ = (
+        UniqueConstraint("account_id", "remote_id"),
+        CheckConstraint("state IN ('DRAFT', 'LIVE', 'ENDED', 'SOLD')", name="state"),
+        CheckConstraint("(price_currency IS NULL) = (price_minor IS NULL)", name="price"),
+        Index("ix_listings_product_id", "product_id"),
+        Index("ix_listings_update_time", "update_time", "listing_id"),
+    )
+
+    listing_id: Mapped[UuidKey]
+    marketplace: Mapped[str]
+    account_id: Mapped[UUID]
+    product_id: Mapped[UUID]
+    site: Mapped[str]
+    remote_id: Mapped[str]
+    url: Mapped[str]
+    state: Mapped[str]
+    price_currency: Mapped[str | None]
+    price_minor: Mapped[int | None] = mapped_column(BigInteger())
+    product_version: Mapped[BigInt]
+    update_time: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Account(TenantBase):
+    """The tenant's connection to a marketplace; its credentials are encrypted."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (
+        CheckConstraint("state IN ('CONNECTED', 'RECONNECT_REQUIRED')", name="state"),
+        CheckConstraint("(grant_id IS NULL) = (grant_expire_time IS NULL)", name="grant_expires"),
+        Index("ix_accounts_create_time", "create_time", "account_id"),
+    )
+
+    account_id: Mapped[UuidKey]
+    marketplace: Mapped[str]
+    display_name: Mapped[str]
+    state: Mapped[str]
+    # The default first.
+    sites: Mapped[list[str]] = mapped_column(ARRAY(Text()))
+    settings: Mapped[Json]
+    # AES-256-GCM over JSON {access_token, refresh_token}, bound to tenant and account.
+    credentials: Mapped[bytes]
+    access_token_expire_time: Mapped[datetime | None]
+    # The one caller that may refresh now.
+    grant_id: Mapped[UUID | None]
+    grant_instance_id: Mapped[UUID | None]
+    grant_expire_time: Mapped[datetime | None]
+    create_time: Mapped[datetime] = mapped_column(server_default=func.now())
+    update_time: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,85 @@
+"""Marketplaces, the manifests that plan their jobs, and the connectors that are alive."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from stoflow_orchestrator.models.base import BigInt, PublicBase, UuidKey
+
+
+class ConnectorManifest(PublicBase):
+    """One version of what a marketplace's connector can do; its content never changes."""
+
+    __tablename__ = "connector_manifests"
+
+    marketplace: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    # Serialized stoflow.connector.v1.Manifest.
+    manifest: Mapped[bytes]
+    register_time: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ConnectorInstance(PublicBase):
+    """A connector process that is alive until expire_time."""
+
+    __tablename__ = "connector_instances"
+    __table_args__ = (CheckConstraint("slots >= 0", name="slots"),)
+
+    instance_id: Mapped[UuidKey]
+    marketplace: Mapped[str] = mapped_column(index=True)
+    # Every manifest version that it can run, its own first.
+    versions: Mapped[list[str]] = mapped_column(ARRAY(Text()))
+    # Zero while it drains.
+    slots: Mapped[int]
+    expire_time: Mapped[datetime]
+    register_time: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class AccountGate(PublicBase):
+    """What admission must know of an account without reading its tenant's schema."""
+
+    __tablename__ = "account_gates"
+    __table_args__ = (CheckConstraint("state IN ('CONNECTED', 'RECONNECT_REQUIRED')", name="state"),)
+
+    account_id: Mapped[UuidKey]
+    tenant_id: Mapped[BigInt]
+    marketplace: Mapped[str]
+    state: Mapped[str]
+    # Greatest number of its jobs admitted at once; null for no limit of its own.
+    max_admitted_jobs: Mapped[int | None]
+
+
+class Effect(PublicBase):
+    """The record that something which must happen once was begun, and what became of it.
+
+    Written UNRESOLVED in the transaction that grants the first attempt; it outlives attempts and jobs.
+    """
+
+    __tablename__ = "effects"
+    __table_args__ = (
+        CheckConstraint("state IN ('UNRESOLVED', 'DONE', 'NOT_SENT')", name="state"),
+        CheckConstraint("state <> 'DONE' OR remote_id <> ''", name="done_has_remote_id"),
+        CheckConstraint("generation > 0", name="generation"),
+        UniqueConstraint("account_id", "product_id", "site", "name", postgresql_nulls_not_distinct=True),
+    )
+
+    effect_id: Mapped[UuidKey]
+    tenant_id: Mapped[BigInt]
+    account_id: Mapped[UUID]
+    product_id: Mapped[UUID | None]
+    site: Mapped[str]
+    name: Mapped[str]
+    state: Mapped[str]
+    generation: Mapped[int]
+    remote_id: Mapped[str]
+    # The attempt that may have sent it last.
+    job_id: Mapped[UUID]
+    task_id: Mapped[UUID]
+    # No request of an earlier attempt can have been sent after this.
+    last_send_time: Mapped[datetime]
+    update_time: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,197 @@
+"""Jobs that have not been archived yet: the tables that admission, dispatch and the reaper read.
+
+A job lives here from its creation until the archiver moves it to its tenant's schema, so whatever polls
+reads only `public` (decision 0002).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from stoflow_orchestrator.models.base import BigInt, PublicBase, UuidKey
+
+JOB_STATES = "('PENDING', 'RUNNING', 'PAUSED', 'COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED')"
+TERMINAL_JOB_STATES = "('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED')"
+LIVE_JOB_STATES = "('PENDING', 'RUNNING', 'PAUSED')"
+TASK_STATES = "('PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED')"
+TERMINAL_TASK_STATES = "('COMPLETED', 'FAILED', 'CANCELLED')"
+WAIT_REASONS = (
+    "('RETRY_BACKOFF', 'RATE_LIMITED', 'ACCOUNT_RECONNECT_REQUIRED', 'SELLER_OFFLINE', 'NEEDS_HUMAN', "
+    "'CONNECTOR_UNAVAILABLE')"
+)
+
+
+class LiveJob(PublicBase):
+    """A job; its row is the lock of everything that belongs to it."""
+
+    __tablename__ = "live_jobs"
+    __table_args__ = (
+        CheckConstraint(f"state IN {JOB_STATES}", name="state"),
+        CheckConstraint(f"wait_reason IN {WAIT_REASONS}", name="wait_reason"),
+        CheckConstraint("wait_reason IS NULL OR state = 'PENDING'", name="only_pending_waits"),
+        CheckConstraint("state <> 'RUNNING' OR admit_time IS NOT NULL", name="running_holds_slot"),
+        CheckConstraint(
+            "state NOT IN ('PENDING', 'PAUSED') OR admit_time IS NULL", name="waiting_holds_none"
+        ),
+        CheckConstraint(
+            f"(state IN {TERMINAL_JOB_STATES}) = (finish_time IS NOT NULL)", name="terminal_has_finish_time"
+        ),
+        CheckConstraint("priority BETWEEN 1 AND 4", name="priority"),
+        CheckConstraint("run > 0", name="run"),
+        # No second live job for the same thing: two browser tabs cannot publish twice.
+        Index(
+            "uq_live_jobs_subject",
+            "account_id",
+            "product_id",
+            "action",
+            "site",
+            unique=True,
+            postgresql_where=text(f"state IN {LIVE_JOB_STATES}"),
+            postgresql_nulls_not_distinct=True,
+        ),
+        # One admitted job for an account and product: the slot row itself is the lock.
+        Index(
+            "uq_live_jobs_slot",
+            "account_id",
+            "product_id",
+            unique=True,
+            postgresql_where=text("admit_time IS NOT NULL AND product_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_live_jobs_admission",
+            "marketplace",
+            "priority",
+            "sequence",
+            postgresql_where=text("state = 'PENDING'"),
+        ),
+        Index("ix_live_jobs_slots", "marketplace", postgresql_where=text("admit_time IS NOT NULL")),
+        Index(
+            "ix_live_jobs_expire_time", "expire_time", postgresql_where=text(f"state IN {LIVE_JOB_STATES}")
+        ),
+        Index(
+            "ix_live_jobs_archive",
+            "tenant_id",
+            postgresql_where=text(f"state IN {TERMINAL_JOB_STATES}"),
+        ),
+        Index("ix_live_jobs_tenant", "tenant_id", "job_id"),
+    )
+
+    job_id: Mapped[UuidKey]
+    # Order of creation over all tenants.
+    sequence: Mapped[BigInt] = mapped_column(Identity(always=True))
+    tenant_id: Mapped[BigInt]
+    marketplace: Mapped[str]
+    account_id: Mapped[UUID]
+    product_id: Mapped[UUID | None]
+    site: Mapped[str]
+    action: Mapped[str]
+    manifest_version: Mapped[str]
+    # Serialized stoflow.connector.v1.TaskAssignment with everything that all attempts of the job share.
+    assignment: Mapped[bytes]
+    priority: Mapped[int]
+    max_retries: Mapped[int]
+    state: Mapped[str]
+    wait_reason: Mapped[str | None]
+    run: Mapped[int]
+    # Position of the task that is next or runs.
+    task_position: Mapped[int]
+    # Serialized stoflow.common.v1.Failure.
+    failure: Mapped[bytes | None]
+    event_sequence: Mapped[BigInt]
+    not_before_time: Mapped[datetime | None]
+    # Earliest admission: not_before_time, or the end of a wait.
+    next_time: Mapped[datetime]
+    expire_time: Mapped[datetime]
+    create_time: Mapped[datetime]
+    # Not null while the job holds a slot.
+    admit_time: Mapped[datetime | None]
+    start_time: Mapped[datetime | None]
+    finish_time: Mapped[datetime | None]
+
+
+class LiveTask(PublicBase):
+    """A task of a live job; PENDING and RUNNING ones carry their dispatch and lease."""
+
+    __tablename__ = "live_tasks"
+    __table_args__ = (
+        UniqueConstraint("job_id", "position"),
+        CheckConstraint(f"state IN {TASK_STATES}", name="state"),
+        CheckConstraint("(state = 'RUNNING') = (lease_token IS NOT NULL)", name="running_has_lease"),
+        CheckConstraint("(lease_token IS NULL) = (lease_expire_time IS NULL)", name="lease_expires"),
+        CheckConstraint("(lease_token IS NULL) = (deadline_time IS NULL)", name="lease_has_deadline"),
+        CheckConstraint("(lease_token IS NULL) = (instance_id IS NULL)", name="lease_has_holder"),
+        CheckConstraint(
+            f"(state IN {TERMINAL_TASK_STATES}) = (finish_time IS NOT NULL)", name="terminal_has_finish_time"
+        ),
+        CheckConstraint("dispatch_time IS NULL OR state = 'PENDING'", name="only_pending_is_dispatched"),
+        CheckConstraint("(once_name IS NULL) = (settle_seconds IS NULL)", name="once_settles"),
+        Index("ix_live_tasks_lease", "lease_expire_time", postgresql_where=text("state = 'RUNNING'")),
+        Index("ix_live_tasks_deadline", "deadline_time", postgresql_where=text("state = 'RUNNING'")),
+        Index("ix_live_tasks_dispatch", "dispatch_time", postgresql_where=text("dispatch_time IS NOT NULL")),
+        Index("ix_live_tasks_instance", "instance_id", postgresql_where=text("state = 'RUNNING'")),
+    )
+
+    task_id: Mapped[UuidKey]
+    job_id: Mapped[UUID] = mapped_column(ForeignKey(LiveJob.job_id, ondelete="CASCADE"))
+    position: Mapped[int]
+    name: Mapped[str]
+    item_index: Mapped[int | None]
+    once_name: Mapped[str | None]
+    settle_seconds: Mapped[float | None]
+    start_to_close_seconds: Mapped[float]
+    state: Mapped[str]
+    attempt_count: Mapped[int]
+    # Attempts that burnt a retry.
+    failure_count: Mapped[int]
+    # Number of the newest command published for it. It never restarts: JetStream drops a repeated message id.
+    dispatch: Mapped[BigInt]
+    # When that command was published; null once it has been started.
+    dispatch_time: Mapped[datetime | None]
+    lease_token: Mapped[UUID | None]
+    lease_expire_time: Mapped[datetime | None]
+    # The attempt is taken for failed after this, heartbeats or not.
+    deadline_time: Mapped[datetime | None]
+    instance_id: Mapped[UUID | None]
+    # Token of the report accepted last: the same report again is answered alike.
+    accepted_token: Mapped[UUID | None]
+    output: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    failure: Mapped[bytes | None]
+    start_time: Mapped[datetime | None]
+    finish_time: Mapped[datetime | None]
+
+
+class LiveEvent(PublicBase):
+    """One entry of a live job's history, numbered under the job row's lock."""
+
+    __tablename__ = "live_events"
+
+    # No foreign key: events are by far the most rows, and only the archiver deletes jobs, with their events.
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sequence: Mapped[BigInt] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    occur_time: Mapped[datetime]
+    job_state: Mapped[str]
+    wait_reason: Mapped[str | None]
+    task_position: Mapped[int | None]
+    task_name: Mapped[str | None]
+    attempt: Mapped[int]
+    failure: Mapped[bytes | None]
+    actor: Mapped[str]
+
+
+class OutboxMessage(PublicBase):
+    """A message that must reach JetStream; deleted once JetStream has acknowledged it."""
+
+    __tablename__ = "outbox"
+
+    outbox_id: Mapped[int] = mapped_column(BigInteger(), Identity(always=True), primary_key=True)
+    message_id: Mapped[str]
+    subject: Mapped[str]
+    payload: Mapped[bytes]
+    create_time: Mapped[datetime] = mapped_column(server_default=func.now())
