@@ -1,0 +1,56 @@
+"""Requests are parsed and checked against their protovalidate rules before a handler sees them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+from protovalidate import Validator, Violation
+
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError
+
+# One for the process: it compiles a message's rules once and keeps them.
+_validator = Validator()
+
+
+def parse_request(raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+    """Parses one request message and checks it.
+
+    Raises:
+        InvalidArgumentError: The bytes are no such message, or rules are broken; it lists every violation.
+    """
+    try:
+        request = deserialize(raw)
+    except DecodeError as error:
+        raise InvalidArgumentError([FieldViolation("", "The request body cannot be parsed.")]) from error
+    if isinstance(request, Message):
+        check_message(request)
+    return request
+
+
+def check_message(message: Message) -> None:
+    """Checks a message against its protovalidate rules.
+
+    Raises:
+        InvalidArgumentError: Rules are broken; it lists every violation.
+    """
+    violations = _validator.collect_violations(message)
+    if violations:
+        raise InvalidArgumentError([_field_violation(violation) for violation in violations])
+
+
+def _field_violation(violation: Violation) -> FieldViolation:
+    proto = violation.proto
+    return FieldViolation(
+        field=_field_path(proto.field), description=proto.message or proto.rule_id, rule=proto.rule_id
+    )
+
+
+def _field_path(path: Any) -> str:
+    parts: list[str] = []
+    for element in path.elements if path is not None else ():
+        subscript = element.subscript
+        text = element.field_name
+        if subscript is not None:
+            text += f'["{subscript.value}"]' if isinstance(subscript.value, str) else f"[{subscript.value}]"
+        parts.append(text)
+    return ".".join(parts)
