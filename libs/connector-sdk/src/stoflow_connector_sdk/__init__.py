@@ -1,1 +1,71 @@
 """What a connector team installs: handlers, runtime, error classes."""
+
+from stoflow.catalog.v1.listing_pb2 import ListingState
+from stoflow.common.v1.money_pb2 import Money
+from stoflow.connector.v1.task_pb2 import ListingChange
+
+from stoflow_connector_sdk.credentials import RefreshedTokens, TokenRefresher
+from stoflow_connector_sdk.definition import ConnectorDefinition
+from stoflow_connector_sdk.errors import (
+    AuthRequiredError,
+    ConnectorError,
+    DefinitionError,
+    EffectOutcome,
+    ErrorClass,
+    LeaseTooShortError,
+    NeedsHumanError,
+    PermanentError,
+    RateLimitedError,
+    RetryableError,
+    StopRequestedError,
+    Violation,
+)
+from stoflow_connector_sdk.handlers import BaseJobHandler, DirectAPIJobHandler
+from stoflow_connector_sdk.http.client import MarketplaceHttpClient
+from stoflow_connector_sdk.http.failures import raise_for_common_status, retry_after_seconds
+from stoflow_connector_sdk.http.transport import effect_after
+from stoflow_connector_sdk.lease import Lease
+from stoflow_connector_sdk.results import Absent, Found, ProbeResult, TaskResult, Unclear
+from stoflow_connector_sdk.specs import Once, Priority, TaskSpec
+from stoflow_connector_sdk.task import EffectGrant, EffectMode, TaskContext, TaskOutputs, current_task
+
+__all__ = [
+    "Absent",
+    "AuthRequiredError",
+    "BaseJobHandler",
+    "ConnectorDefinition",
+    "ConnectorError",
+    "DefinitionError",
+    "DirectAPIJobHandler",
+    "EffectGrant",
+    "EffectMode",
+    "EffectOutcome",
+    "ErrorClass",
+    "Found",
+    "Lease",
+    "LeaseTooShortError",
+    "ListingChange",
+    "ListingState",
+    "MarketplaceHttpClient",
+    "Money",
+    "NeedsHumanError",
+    "Once",
+    "PermanentError",
+    "Priority",
+    "ProbeResult",
+    "RateLimitedError",
+    "RefreshedTokens",
+    "RetryableError",
+    "StopRequestedError",
+    "TaskContext",
+    "TaskOutputs",
+    "TaskResult",
+    "TaskSpec",
+    "TokenRefresher",
+    "Unclear",
+    "Violation",
+    "current_task",
+    "effect_after",
+    "raise_for_common_status",
+    "retry_after_seconds",
+]

@@ -1,0 +1,66 @@
+"""What a connector is: the one object that it hands to the runtime and to the conformance suite."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from stoflow.connector.v1.manifest_pb2 import Manifest
+
+from stoflow_connector_sdk.credentials import TokenRefresher
+from stoflow_connector_sdk.errors import DefinitionError
+from stoflow_connector_sdk.handlers import BaseJobHandler
+from stoflow_connector_sdk.manifest import build_manifest, definition_problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectorDefinition:
+    """Everything a connector consists of.
+
+    Attributes:
+        marketplace: Name to register as: "ebay".
+        display_name: Name for people: "eBay".
+        version: Names the manifest's content for ever: another content needs another version.
+        handlers: One an action.
+        account_settings_schema: JSON Schema of an account's settings; None accepts none.
+        token_refresher: How to refresh access tokens; None for a marketplace without OAuth.
+        supported_versions: Earlier manifest versions whose tasks it can still run.
+        closers: Called at the end, such as `client.aclose`.
+    """
+
+    marketplace: str
+    display_name: str
+    version: str
+    handlers: Sequence[BaseJobHandler]
+    account_settings_schema: Mapping[str, Any] | None = None
+    token_refresher: TokenRefresher | None = None
+    supported_versions: Sequence[str] = ()
+    closers: Sequence[Callable[[], Awaitable[None]]] = ()
+
+    @cached_property
+    def handlers_by_action(self) -> Mapping[str, BaseJobHandler]:
+        """The handlers by their actions."""
+        return {handler.action: handler for handler in self.handlers}
+
+    def registered_as(self, marketplace: str) -> "ConnectorDefinition":
+        """Returns the same connector under another marketplace name, such as "ebay-sandbox"."""
+        return dataclasses.replace(self, marketplace=marketplace)
+
+    def check(self) -> None:
+        """Makes sure that the definition holds together.
+
+        Raises:
+            DefinitionError: It does not; every mistake is listed.
+        """
+        if problems := definition_problems(self):
+            raise DefinitionError(problems)
+
+    def manifest(self) -> Manifest:
+        """Returns what the connector registers.
+
+        Raises:
+            DefinitionError: The definition is wrong; every mistake is listed.
+        """
+        self.check()
+        return build_manifest(self)

@@ -1,0 +1,1 @@
+"""HTTP towards a marketplace, fenced by the task's lease."""

@@ -1,0 +1,133 @@
+"""The fence in front of the network: no request starts that the task's lease does not cover."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from stoflow_connector_sdk.errors import EffectOutcome, LeaseTooShortError, StopRequestedError
+from stoflow_connector_sdk.task import TaskContext, current_task
+
+# Keys in a request's extensions: how long the whole exchange may take, body included; and the exchange
+# itself.
+TOTAL_TIMEOUT = "stoflow_total_timeout_seconds"
+EXCHANGE = "stoflow_exchange"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+
+
+class Exchange:
+    """What is known of one request while it runs, and of the effect that it may have had."""
+
+    __slots__ = ("_may_have_acted", "_task", "_timeout_seconds", "is_unsafe")
+
+    def __init__(self, request: httpx.Request, task: TaskContext | None, timeout_seconds: float) -> None:
+        self.is_unsafe = request.method not in _SAFE_METHODS
+        self._task = task
+        self._timeout_seconds = timeout_seconds
+        self._may_have_acted = False
+
+    def effect(self) -> EffectOutcome:
+        """Returns NOT_SENT only when neither this request nor one before it in the attempt can have changed
+        anything.
+        """
+        earlier = self._task is not None and self._task.state.possible_effects > 0
+        return EffectOutcome.UNKNOWN if self._may_have_acted or earlier else EffectOutcome.NOT_SENT
+
+    def require_lease(self) -> None:
+        """Makes sure that the request may begin, or go on to its first byte.
+
+        Raises:
+            LeaseTooShortError: The lease leaves no room for it.
+            StopRequestedError: The job was cancelled or paused, and the marketplace has done nothing yet.
+        """
+        if self._task is None:
+            return
+        try:
+            # After a possible effect a cancelled task goes on: its end tells what became of that effect.
+            if not self._task.state.possible_effects:
+                self._task.raise_if_stopped()
+            self._task.lease.require(self._timeout_seconds)
+        except (LeaseTooShortError, StopRequestedError) as error:
+            error.effect = self.effect()
+            raise
+
+    async def trace(self, name: str, _info: dict[str, Any]) -> None:
+        """Follows httpcore's steps; raising here stops the request."""
+        if name == "http11.send_request_headers.started":
+            # Connecting took time, and the process may have been stopped meanwhile: look at the lease again
+            # at the last moment before the first byte.
+            self.require_lease()
+            self._mark(self.is_unsafe)
+
+    def answered(self, status: int) -> None:
+        """Notes the answer: a request that was refused with 4xx changed nothing."""
+        if 400 <= status < 500:
+            self._mark(False)
+
+    def _mark(self, may_have_acted: bool) -> None:
+        if self._task is not None:
+            self._task.state.possible_effects += int(may_have_acted) - int(self._may_have_acted)
+        self._may_have_acted = may_have_acted
+
+
+class LeaseTransport(httpx.AsyncBaseTransport):
+    """Sends through another transport, within the current task's lease and one timeout for the whole
+    exchange.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        timeout_seconds = float(request.extensions[TOTAL_TIMEOUT])
+        exchange = Exchange(request, current_task(), timeout_seconds)
+        request.extensions = {**request.extensions, "trace": exchange.trace, EXCHANGE: exchange}
+        exchange.require_lease()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                response = await self._inner.handle_async_request(request)
+                body = await _read(response)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(f"no complete answer within {timeout_seconds:g} s") from error
+        exchange.answered(response.status_code)
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=httpx.ByteStream(body),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    # Read here, under the timeout and the size limit, and not by the client, which has neither.
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in response.aiter_raw():
+            size += len(part)
+            if size > _MAX_RESPONSE_BYTES:
+                raise httpx.ReadError(f"the answer is larger than {_MAX_RESPONSE_BYTES} bytes")
+            parts.append(part)
+    finally:
+        await response.aclose()
+    return b"".join(parts)
+
+
+def effect_after(request: httpx.Request) -> EffectOutcome:
+    """Returns what a request, answered or not, lets one say about the effect of the task it was sent for.
+
+    For an answered one: NOT_SENT when it was refused with 4xx, or only read, and nothing before it in the
+    attempt can have changed anything; UNKNOWN otherwise.
+    """
+    exchange = request.extensions.get(EXCHANGE)
+    if isinstance(exchange, Exchange):
+        return exchange.effect()
+    # It never reached the transport, so only what came before it counts.
+    task = current_task()
+    return (
+        EffectOutcome.UNKNOWN if task is not None and task.state.possible_effects else EffectOutcome.NOT_SENT
+    )

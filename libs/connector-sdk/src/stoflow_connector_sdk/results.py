@@ -1,0 +1,48 @@
+"""What services and probes return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stoflow.connector.v1.task_pb2 import ListingChange
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """A task done.
+
+    Attributes:
+        output: What later tasks of the job may need, at most 64 KiB as JSON.
+        remote_id: The marketplace's id of what a ONCE effect made; such a task must give it.
+        listing: What was learned of the job's listing; None when nothing was.
+    """
+
+    output: Mapping[str, Any] = field(default_factory=dict)
+    remote_id: str = ""
+    listing: ListingChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A probe found the effect: the task is done without sending anything."""
+
+    result: TaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A probe found that the effect is not there (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """A probe could not tell; a person must look.
+
+    Attributes:
+        reason: What is unclear, in one sentence for that person.
+    """
+
+    reason: str
+
+
+ProbeResult = Found | Absent | Unclear

@@ -1,0 +1,48 @@
+"""How a handler declares the steps of its action."""
+
+import enum
+from dataclasses import dataclass
+from typing import Literal
+
+
+class Priority(enum.IntEnum):
+    """Priority of a job that names none; the numbers are those of stoflow.jobs.v1.Priority."""
+
+    CRITICAL = 1
+    HIGH = 2
+    NORMAL = 3
+    LOW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An effect that must happen once for one (account, product, site).
+
+    Attributes:
+        name: Names the effect: "listing". Steps of different actions with the same name speak of the same
+            effect.
+        probe: Name of the service method that looks whether the effect is there.
+        settle_seconds: How long after the last possible send a probe that finds nothing proves that nothing
+            will appear.
+    """
+
+    name: str
+    probe: str
+    settle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """One durable step of an action.
+
+    Attributes:
+        name: "upload_image"; also the name of the service method unless the handler says otherwise.
+        start_to_close_timeout_seconds: How long one attempt may take in all, a probe's settling included.
+        for_each: "images" repeats the step for each image of the product.
+        once: None for a step that may repeat.
+    """
+
+    name: str
+    start_to_close_timeout_seconds: float
+    for_each: Literal["", "images"] = ""
+    once: Once | None = None
