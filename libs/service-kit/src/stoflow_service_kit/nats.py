@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
-from nats.errors import AuthorizationError
 
 from stoflow_service_kit.backoff import Backoff
 from stoflow_service_kit.logs import get_logger, redact_text
@@ -136,9 +135,11 @@ class _Events:
         if "permissions violation" in str(error).lower():
             log.error("nats_permission_violation", address=self._address, error=text)
             self._on_fatal(NatsPermissionError(str(error)))
-        elif isinstance(error, AuthorizationError):
+        elif "authorization violation" in str(error).lower():
             log.error("nats_credentials_refused", address=self._address, error=text)
             self.refused.set()
+            if self._connected:
+                self._on_fatal(error)
         elif not self._connection.is_connected:
             self._failures += 1
             delay = self._backoff.delay_seconds(self._failures)
