@@ -1,0 +1,1 @@
+"""JetStream: message in, one service call, acknowledgement."""

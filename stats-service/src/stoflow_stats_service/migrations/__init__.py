@@ -1,0 +1,1 @@
+"""The schema's history, and bringing a database to its newest revision."""

@@ -1,0 +1,57 @@
+"""How runs of jobs ended."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped
+
+from stoflow_stats_service.models.base import (
+    Base,
+    hour_column,
+    max_column,
+    measured,
+    min_column,
+    name_column,
+    sum_column,
+    tenant_column,
+    whole_hour,
+)
+
+
+class MarketplaceJobStats(Base):
+    """Runs that ended in one UTC hour, by tenant, marketplace and action."""
+
+    __tablename__ = "marketplace_job_stats"
+
+    # The hour stands second in the key: every question is about one tenant and a range of hours.
+    tenant_id: Mapped[int] = tenant_column()
+    hour: Mapped[datetime] = hour_column()
+    marketplace: Mapped[str] = name_column()
+    action: Mapped[str] = name_column()
+    total_count: Mapped[int] = sum_column()
+    success_count: Mapped[int] = sum_column()
+    failure_count: Mapped[int] = sum_column()
+    cancelled_count: Mapped[int] = sum_column()
+    expired_count: Mapped[int] = sum_column()
+    retried_count: Mapped[int] = sum_column()
+    run_count: Mapped[int] = sum_column()
+    run_us_sum: Mapped[int] = sum_column()
+    run_us_min: Mapped[int | None] = min_column()
+    run_us_max: Mapped[int | None] = max_column()
+    queue_count: Mapped[int] = sum_column()
+    queue_us_sum: Mapped[int] = sum_column()
+
+    __table_args__ = (
+        whole_hour(),
+        CheckConstraint(
+            "total_count = success_count + failure_count + cancelled_count + expired_count",
+            name="every_run_ended",
+        ),
+        CheckConstraint(
+            "total_count > 0 AND queue_us_sum >= 0"
+            " AND least(success_count, failure_count, cancelled_count, expired_count, retried_count) >= 0"
+            " AND greatest(retried_count, run_count, queue_count) <= total_count",
+            name="plausible",
+        ),
+        measured("run"),
+    )

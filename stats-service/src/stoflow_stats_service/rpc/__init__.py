@@ -1,0 +1,1 @@
+"""Servicers: proto in, one service call, proto out."""

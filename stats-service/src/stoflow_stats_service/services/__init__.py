@@ -1,0 +1,1 @@
+"""Use cases: counting facts, answering figures."""
