@@ -1,0 +1,1 @@
+"""One remote API each; they know nothing of jobs."""

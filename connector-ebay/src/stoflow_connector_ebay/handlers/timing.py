@@ -1,0 +1,30 @@
+"""How long steps may take, from how long one request may."""
+
+from dataclasses import dataclass
+
+# The longest step makes five requests and a token refresh; one more leaves room for the work in between.
+_REQUESTS_IN_A_STEP = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The times of a connector's steps.
+
+    Attributes:
+        request_timeout_seconds: How long one request may take.
+        settle_seconds: How long after a request was sent at the latest its effect has appeared at eBay.
+    """
+
+    request_timeout_seconds: float
+    settle_seconds: float
+
+    @property
+    def repeatable_seconds(self) -> float:
+        """How long an attempt at a repeatable step may take."""
+        return _REQUESTS_IN_A_STEP * self.request_timeout_seconds
+
+    @property
+    def once_seconds(self) -> float:
+        """How long an attempt at a ONCE step may take: its probes wait for the effect to settle."""
+        # Two probes before the step itself.
+        return self.settle_seconds + 3 * self.repeatable_seconds
