@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Any, Never, TypeAlias
 
 import grpc
 import grpc.aio
@@ -23,7 +23,8 @@ from stoflow_service_kit.metrics import GrpcServerMetrics
 log = get_logger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
+# Generic for type checkers only.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -66,7 +67,7 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         method = handler_call_details.method

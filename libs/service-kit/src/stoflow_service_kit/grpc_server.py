@@ -146,7 +146,7 @@ class _Recorder:
         self._server.add_generic_rpc_handlers(handlers)
 
     def add_registered_method_handlers(
-        self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+        self, service_name: str, method_handlers: Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
     ) -> None:
         self._names.append(service_name)
         self._server.add_registered_method_handlers(service_name, method_handlers)
