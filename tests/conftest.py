@@ -74,7 +74,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function) and not (item.function.__doc__ or "").strip()
     ]
     if nameless:
-        raise pytest.UsageError("these tests have no docstring that states their claim:\n" + "\n".join(nameless))
+        raise pytest.UsageError(
+            "these tests have no docstring that states their claim:\n" + "\n".join(nameless)
+        )
 
 
 def fail_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

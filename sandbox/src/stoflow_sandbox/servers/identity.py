@@ -32,8 +32,8 @@ def choose_identity(postgres: Path, data_folder: Path) -> tuple[str, ...]:
         if _is_usable(prefix, postgres, data_folder.parent):
             return prefix
     raise ServerError(
-        "PostgreSQL does not run as root, and neither a user namespace (unshare) nor another user (setpriv) can "
-        f"be used for {data_folder} here; run as an ordinary user, or set DATABASE_URL to a server of yours"
+        "PostgreSQL does not run as root, and neither a user namespace (unshare) nor another user (setpriv) "
+        f"can be used for {data_folder} here; run as an ordinary user, or set DATABASE_URL to your own server"
     )
 
 

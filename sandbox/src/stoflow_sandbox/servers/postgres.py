@@ -227,7 +227,7 @@ class PostgresServer:
         return row is not None and Path(row[0]) == self._data
 
     def _connect(self) -> psycopg.Connection[tuple[str, ...]]:
-        return psycopg.connect(self.database_url("postgres"), autocommit=True, connect_timeout=5)
+        return psycopg.connect(self.database_url("postgres"), autocommit=True, connect_timeout=2)
 
     def _ensure_database(self) -> None:
         with self._connect() as connection:
