@@ -11,7 +11,7 @@ from pathlib import Path
 NOBODY = 65534
 # Another user, who may still read this interpreter when it lies in a private home.
 ORDINARY_USER = (
-    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+    "setpriv", "--securebits=+no_setuid_fixup", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
     "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--",
 )  # fmt: skip
 # Prefixes under which a launcher can be run from here; an ordinary user can only be itself.

@@ -45,8 +45,9 @@ def give_to_identity(folder: Path, prefix: tuple[str, ...]) -> None:
 
 
 def _user_prefix(user: int) -> tuple[str, ...]:
+    # The secure bit: access(2), by which initdb looks for postgres, ignores the capability without it.
     return (
-        "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+        "setpriv", "--securebits=+no_setuid_fixup", f"--reuid={user}", f"--regid={user}", "--clear-groups",
         "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--",
     )  # fmt: skip
 
