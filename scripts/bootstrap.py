@@ -233,8 +233,14 @@ def begin_changes() -> None:
     UNFINISHED.touch()
 
 
+def has_module(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    # A folder left without its modules is found too, but has no origin.
+    return spec is not None and spec.origin is not None
+
+
 def require_venv_module() -> None:
-    missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("venv", "ensurepip") if not has_module(name)]
     if missing:
         raise BootstrapError(
             f"this Python ({sys.executable}) has no {' and no '.join(missing)} module; install it "
