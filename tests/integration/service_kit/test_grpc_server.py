@@ -11,6 +11,13 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
+
+from stoflow_service_kit.errors import UnauthenticatedError
+from stoflow_service_kit.grpc_channel import open_channel, request_metadata, rich_error
+from stoflow_service_kit.grpc_interceptor import RpcCall
+from stoflow_service_kit.grpc_server import GrpcServer
+from stoflow_service_kit.grpc_status import DETAILS_KEY, RichError
+from stoflow_service_kit.startup import StartError
 from tests.integration.service_kit.echo_service import (
     SERVICE,
     EchoRequest,
@@ -19,13 +26,6 @@ from tests.integration.service_kit.echo_service import (
     add_echo_servicer_to_server,
 )
 from tests.integration.service_kit.waiting import until
-
-from stoflow_service_kit.errors import UnauthenticatedError
-from stoflow_service_kit.grpc_channel import open_channel, request_metadata, rich_error
-from stoflow_service_kit.grpc_interceptor import RpcCall
-from stoflow_service_kit.grpc_server import GrpcServer
-from stoflow_service_kit.grpc_status import DETAILS_KEY, RichError
-from stoflow_service_kit.startup import StartError
 
 # The stubs' types know only synchronous channels.
 HealthStub: Any = health_pb2_grpc.HealthStub

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from nats.js.api import ConsumerConfig, RetentionPolicy, StreamConfig
-from tests.integration.service_kit.nats_process import NatsProcess
-from tests.integration.service_kit.waiting import until
 
+from stoflow_sandbox.servers import NatsServer
 from stoflow_service_kit.nats import NatsConnection, connect_nats
 from stoflow_service_kit.nats_consumer import PullConsumer
 from stoflow_service_kit.nats_publisher import OutgoingMessage, PipelinedPublisher
 from stoflow_service_kit.nats_streams import ensure_consumer, ensure_stream
+from tests.integration.service_kit.waiting import until
 
 STREAM = StreamConfig(name="TASKS", subjects=["tasks.>"], retention=RetentionPolicy.WORK_QUEUE)
 CONSUMER = ConsumerConfig(durable_name="worker", ack_wait=30, max_ack_pending=10_000)
@@ -43,11 +43,11 @@ async def collecting(
 
 
 async def test_trickled_messages_reach_three_consumers_without_stalls(
-    stream: NatsConnection, nats_process: NatsProcess
+    stream: NatsConnection, own_nats: NatsServer
 ) -> None:
     """Three consumers that share one durable get each of 60 trickled messages within a second, once."""
     connections = [
-        await connect_nats(nats_process.url, f"worker-{number}", on_fatal=print) for number in range(3)
+        await connect_nats(own_nats.url, f"worker-{number}", on_fatal=print) for number in range(3)
     ]
     # Short requests, so that many expire and are renewed between the messages: that is where requests linger.
     consumers = [
@@ -145,16 +145,16 @@ async def test_waits_for_a_free_slot_and_goes_on_when_woken(stream: NatsConnecti
 
 
 async def test_goes_on_after_the_server_was_killed_and_restarted(
-    stream: NatsConnection, nats_process: NatsProcess
+    stream: NatsConnection, own_nats: NatsServer
 ) -> None:
     """Messages published after a SIGKILL and restart of the server arrive within seconds."""
     arrivals: list[tuple[bytes, float]] = []
     async with collecting(PullConsumer(stream, "TASKS", "worker", lambda: 10), arrivals):
         await stream.jetstream().publish("tasks.a", b"before")
         await until(lambda: len(arrivals) == 1)
-        nats_process.kill()
+        own_nats.kill()
         await asyncio.sleep(0.5)
-        nats_process.start()
+        own_nats.start()
         await until(lambda: stream.is_connected)
         restarted = time.monotonic()
         await stream.jetstream().publish("tasks.a", b"after")
@@ -199,11 +199,9 @@ async def test_goes_on_after_the_consumer_was_deleted_and_made_again(stream: Nat
         await until(lambda: len(arrivals) == 1)
 
 
-async def test_closing_the_connection_ends_the_wait(
-    stream: NatsConnection, nats_process: NatsProcess
-) -> None:
+async def test_closing_the_connection_ends_the_wait(stream: NatsConnection, own_nats: NatsServer) -> None:
     """A consumer whose connection was closed for good raises instead of waiting for ever."""
-    own = await connect_nats(nats_process.url, "short-lived", on_fatal=print)
+    own = await connect_nats(own_nats.url, "short-lived", on_fatal=print)
     waiting = asyncio.create_task(PullConsumer(own, "TASKS", "worker", lambda: 1).next_batch())
     await asyncio.sleep(0.1)
     await own.close()

@@ -5,8 +5,8 @@ import nats.errors
 import pytest
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError
-from tests.integration.service_kit.nats_process import NatsProcess
 
+from stoflow_sandbox.servers import NatsServer
 from stoflow_service_kit.nats import NatsConnection
 from stoflow_service_kit.nats_publisher import OutgoingMessage, PipelinedPublisher
 from stoflow_service_kit.nats_streams import ensure_stream
@@ -87,36 +87,34 @@ async def test_the_streams_refusal_is_the_outcome(connection: NatsConnection) ->
 
 
 async def test_lost_acknowledgements_time_out_and_free_their_slots(
-    connection: NatsConnection, nats_process: NatsProcess
+    connection: NatsConnection, own_nats: NatsServer
 ) -> None:
     """With the server gone, more messages than slots time out together, and later publishing works."""
     await ensure_stream(connection.jetstream(), STREAM)
     publisher = PipelinedPublisher(connection, max_unacknowledged=5, ack_timeout_seconds=0.3)
     assert await publisher.publish(messages(3)) == [None] * 3
-    nats_process.kill()
+    own_nats.kill()
     started = time.monotonic()
     outcomes = await publisher.publish(messages(50, "lost"))
     assert time.monotonic() - started < 2
     assert all(isinstance(outcome, nats.errors.Error) for outcome in outcomes)
-    nats_process.start()
+    own_nats.start()
     async with asyncio.timeout(10):
         while any(await publisher.publish(messages(20, "again"))):
             pass
 
 
-async def test_a_cancelled_caller_frees_its_slots(
-    connection: NatsConnection, nats_process: NatsProcess
-) -> None:
+async def test_a_cancelled_caller_frees_its_slots(connection: NatsConnection, own_nats: NatsServer) -> None:
     """Cancelling a caller that waits for acknowledgements leaves all slots to the next one."""
     await ensure_stream(connection.jetstream(), STREAM)
     publisher = PipelinedPublisher(connection, max_unacknowledged=5, ack_timeout_seconds=30)
-    nats_process.kill()
+    own_nats.kill()
     waiting = asyncio.create_task(publisher.publish(messages(20, "cancelled")))
     await asyncio.sleep(0.1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    nats_process.start()
+    own_nats.start()
     async with asyncio.timeout(15):
         assert await publisher.publish(messages(5, "next")) == [None] * 5
 
