@@ -63,18 +63,22 @@ class Effect(PublicBase):
     __tablename__ = "effects"
     __table_args__ = (
         CheckConstraint("state IN ('UNRESOLVED', 'DONE', 'NOT_SENT')", name="state"),
+        CheckConstraint("mode IN ('EXECUTE', 'PROBE')", name="mode"),
         CheckConstraint("state <> 'DONE' OR remote_id <> ''", name="done_has_remote_id"),
         CheckConstraint("generation > 0", name="generation"),
-        UniqueConstraint("account_id", "product_id", "site", "name", postgresql_nulls_not_distinct=True),
+        UniqueConstraint("account_id", "product_id", "site", "name"),
     )
 
     effect_id: Mapped[UuidKey]
     tenant_id: Mapped[BigInt]
     account_id: Mapped[UUID]
-    product_id: Mapped[UUID | None]
+    # The nil UUID for actions without a product.
+    product_id: Mapped[UUID]
     site: Mapped[str]
     name: Mapped[str]
     state: Mapped[str]
+    # How the newest attempt began. A PROBE attempt that sent nothing proves nothing about the one before it.
+    mode: Mapped[str]
     generation: Mapped[int]
     remote_id: Mapped[str]
     # The attempt that may have sent it last.

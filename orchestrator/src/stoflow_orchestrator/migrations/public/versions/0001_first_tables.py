@@ -87,10 +87,11 @@ def upgrade() -> None:
         sa.Column("effect_id", sa.Uuid(), nullable=False),
         sa.Column("tenant_id", sa.BigInteger(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
-        sa.Column("product_id", sa.Uuid(), nullable=True),
+        sa.Column("product_id", sa.Uuid(), nullable=False),
         sa.Column("site", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("remote_id", sa.Text(), nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=False),
@@ -100,6 +101,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state <> 'DONE' OR remote_id <> ''", name=op.f("ck_effects_done_has_remote_id")),
         sa.CheckConstraint("state IN ('UNRESOLVED', 'DONE', 'NOT_SENT')", name=op.f("ck_effects_state")),
         sa.CheckConstraint("generation > 0", name=op.f("ck_effects_generation")),
+        sa.CheckConstraint("mode IN ('EXECUTE', 'PROBE')", name=op.f("ck_effects_mode")),
         sa.PrimaryKeyConstraint("effect_id", name=op.f("pk_effects")),
         sa.UniqueConstraint(
             "account_id",
@@ -107,7 +109,6 @@ def upgrade() -> None:
             "site",
             "name",
             name=op.f("uq_effects_account_id_product_id_site_name"),
-            postgresql_nulls_not_distinct=True,
         ),
         schema="public",
     )

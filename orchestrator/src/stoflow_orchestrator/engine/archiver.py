@@ -1,0 +1,57 @@
+"""Moves ended jobs to their tenants, off the hot path: one tenant's migration never holds up another's results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg.errors
+import structlog
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from stoflow_orchestrator.repositories.archive import archive_jobs
+
+log = structlog.get_logger(__name__)
+
+MAX_JOBS_A_STEP = 500
+
+
+@dataclass(slots=True)
+class Archiver:
+    """Takes tenants one after the other, in small transactions."""
+
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    _tenants: set[int] = field(default_factory=set)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def archive_soon(self, tenant_ids: Iterable[int]) -> None:
+        """Asks for these tenants' ended jobs to be moved."""
+        self._tenants.update(tenant_ids)
+        if self._tenants:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Serves for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._tenants:
+                await self.archive(self._tenants.pop())
+
+    async def archive(self, tenant_id: int) -> int:
+        """Moves every ended job of a tenant that nobody else is moving; returns how many."""
+        moved = 0
+        while True:
+            try:
+                async with self.pool.connection() as connection, connection.transaction():
+                    step = await archive_jobs(connection, tenant_id, MAX_JOBS_A_STEP)
+            except psycopg.errors.LockNotAvailable:
+                # The tenant is being migrated; the next tick asks again.
+                log.warning("archive_postponed", tenant_id=tenant_id)
+                return moved
+            moved += step
+            if step < MAX_JOBS_A_STEP:
+                return moved

@@ -1,0 +1,190 @@
+"""What a group of commands changes: rows loaded under their jobs' locks, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import uuid_utils.compat as uuid_utils
+from stoflow.common.v1 import failure_pb2
+from stoflow.connector.v1 import task_pb2
+from stoflow.events.v1 import event_pb2
+
+from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job, Task
+
+ORCHESTRATOR_ACTOR = "orchestrator"
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class HistoryEntry(NamedTuple):
+    """A row of live_events."""
+
+    job_id: UUID
+    sequence: int
+    type: str
+    job_state: str
+    wait_reason: str | None
+    task_position: int | None
+    task_name: str | None
+    attempt: int
+    failure: bytes | None
+    actor: str
+
+
+class Dispatch(NamedTuple):
+    """A task command to publish after the commit."""
+
+    marketplace: str
+    tenant_id: int
+    job_id: UUID
+    task_id: UUID
+    number: int
+
+
+class ListingUpdate(NamedTuple):
+    """What a result says of a listing, for the tenant's own table."""
+
+    job: Job
+    product_version: int
+    change: task_pb2.ListingChange
+
+
+@dataclass(slots=True)
+class Changes:
+    """One group's view of the live tables; commands read and change it, the committer writes it.
+
+    Attributes:
+        now: The database's time at the start of the transaction.
+    """
+
+    now: datetime
+    jobs: dict[UUID, Job] = field(default_factory=dict)
+    tasks: dict[UUID, Task] = field(default_factory=dict)
+    effects: dict[EffectKey, Effect] = field(default_factory=dict)
+    instances: dict[UUID, Instance] = field(default_factory=dict)
+    changed_jobs: dict[UUID, Job] = field(default_factory=dict)
+    changed_tasks: dict[UUID, Task] = field(default_factory=dict)
+    changed_effects: dict[EffectKey, Effect] = field(default_factory=dict)
+    # Jobs whose tasks beyond the current one must be cancelled with them.
+    ended_jobs: set[UUID] = field(default_factory=set)
+    history: list[HistoryEntry] = field(default_factory=list)
+    facts: list[event_pb2.Event] = field(default_factory=list)
+    dispatches: list[Dispatch] = field(default_factory=list)
+    listings: list[ListingUpdate] = field(default_factory=list)
+    # Accounts whose authorization the marketplace refused, by tenant.
+    refused_accounts: set[tuple[int, UUID]] = field(default_factory=set)
+    # Marketplaces in which a slot may have become free or a job may have become ready.
+    stirred: set[str] = field(default_factory=set)
+    _by_position: dict[tuple[UUID, int], Task] = field(default_factory=dict)
+
+    def add_tasks(self, tasks: Iterable[Task]) -> None:
+        """Takes loaded rows in."""
+        for task in tasks:
+            self.tasks[task.task_id] = task
+            self._by_position[task.job_id, task.position] = task
+
+    def find_task_at(self, job_id: UUID, position: int) -> Task | None:
+        """Returns the job's task at a position; None when there is none or it was not loaded."""
+        return self._by_position.get((job_id, position))
+
+    def outputs_before(self, job_id: UUID, position: int) -> list[Task]:
+        """Returns the job's tasks before a position, in order."""
+        return [task for p in range(position) if (task := self._by_position.get((job_id, p))) is not None]
+
+    def touch(self, job: Job, task: Task | None = None) -> None:
+        """Marks rows to be written."""
+        self.changed_jobs[job.job_id] = job
+        if task is not None:
+            self.changed_tasks[task.task_id] = task
+
+    def record(
+        self,
+        job: Job,
+        type_: str,
+        *,
+        task: Task | None = None,
+        failure: bytes | None = None,
+        actor: str = ORCHESTRATOR_ACTOR,
+    ) -> None:
+        """Appends to the job's history, under the next number."""
+        job.event_sequence += 1
+        self.changed_jobs[job.job_id] = job
+        self.history.append(
+            HistoryEntry(
+                job_id=job.job_id,
+                sequence=job.event_sequence,
+                type=type_,
+                job_state=job.state,
+                wait_reason=job.wait_reason,
+                task_position=None if task is None else task.position,
+                task_name=None if task is None else task.name,
+                attempt=0 if task is None else task.attempt_count,
+                failure=failure,
+                actor=actor,
+            )
+        )
+
+    def dispatch(self, job: Job, task: Task) -> None:
+        """Publishes the task's next command after the commit."""
+        task.dispatch += 1
+        task.dispatch_time = self.now
+        self.changed_tasks[task.task_id] = task
+        self.dispatches.append(
+            Dispatch(job.marketplace, job.tenant_id, job.job_id, task.task_id, task.dispatch)
+        )
+
+    def new_fact(self, job: Job, event_id: str) -> event_pb2.Event:
+        """Appends a result event; the caller fills in the fact."""
+        event = event_pb2.Event(
+            event_id=event_id,
+            tenant_id=job.tenant_id,
+            marketplace=job.marketplace,
+            action=job.action,
+            job_id=str(job.job_id),
+            run=job.run,
+        )
+        event.occur_time.FromDatetime(self.now)
+        self.facts.append(event)
+        return event
+
+    def begin_effect(self, job: Job, task: Task, key: EffectKey) -> Effect:
+        """Returns the effect, UNRESOLVED and held by this attempt, as it must be before anything is sent."""
+        effect = self.effects.get(key)
+        if effect is None:
+            effect = Effect(
+                effect_id=uuid_utils.uuid7(),
+                key=key,
+                tenant_id=job.tenant_id,
+                state="UNRESOLVED",
+                mode="EXECUTE",
+                generation=1,
+                remote_id="",
+                job_id=job.job_id,
+                task_id=task.task_id,
+                last_send_time=self.now,
+            )
+            self.effects[key] = effect
+        elif effect.state == "UNRESOLVED":
+            effect.mode = "PROBE"
+        else:
+            # A new generation, so that a receiver that remembers request ids takes this for a new request.
+            effect.generation += 1
+            effect.mode = "PROBE" if effect.state == "DONE" else "EXECUTE"
+            # Settled: nothing of the past can still appear.
+            effect.last_send_time = LONG_AGO
+        effect.state = "UNRESOLVED"
+        effect.job_id = job.job_id
+        effect.task_id = task.task_id
+        self.changed_effects[key] = effect
+        return effect
+
+
+def shorten_failure(failure: failure_pb2.Failure) -> failure_pb2.Failure:
+    """Returns the failure as events carry it: without the marketplace's raw answer."""
+    short = failure_pb2.Failure()
+    short.CopyFrom(failure)
+    short.ClearField("raw_body")
+    return short

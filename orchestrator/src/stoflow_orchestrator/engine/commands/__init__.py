@@ -1,0 +1,19 @@
+"""What may be asked of a live job: one command a file, each decided under the job row's lock."""
+
+from stoflow_orchestrator.engine.commands.base import Command
+from stoflow_orchestrator.engine.commands.expire import ExpireJob
+from stoflow_orchestrator.engine.commands.lose_lease import LoseLease
+from stoflow_orchestrator.engine.commands.redispatch import RedispatchTask
+from stoflow_orchestrator.engine.commands.release import ReleaseTask
+from stoflow_orchestrator.engine.commands.report import ReportTask
+from stoflow_orchestrator.engine.commands.start import StartTask
+
+__all__ = [
+    "Command",
+    "ExpireJob",
+    "LoseLease",
+    "RedispatchTask",
+    "ReleaseTask",
+    "ReportTask",
+    "StartTask",
+]

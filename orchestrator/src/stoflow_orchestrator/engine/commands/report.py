@@ -1,0 +1,131 @@
+"""A connector hands in the result of an attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from google.protobuf import json_format
+from stoflow.common.v1 import failure_pb2
+from stoflow.connector.v1 import connector_service_pb2 as rpc
+from stoflow.connector.v1 import task_pb2
+from stoflow.events.v1 import event_pb2
+
+from stoflow_orchestrator.engine import moves
+from stoflow_orchestrator.engine.backoff import RetryPolicy
+from stoflow_orchestrator.engine.changes import Changes, ListingUpdate
+from stoflow_orchestrator.engine.commands.base import Command
+from stoflow_orchestrator.engine.failing import fail_attempt
+from stoflow_orchestrator.engine.records import Job, Task, effect_key
+from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState
+
+MAX_OUTPUT_BYTES = 64 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTask(Command[rpc.TaskReportResult]):
+    """Decides ACCEPTED, STALE_LEASE or INVALID; ACCEPTED moves the task and its job."""
+
+    instance_id: UUID
+    job: UUID
+    task_id: UUID
+    lease_token: UUID
+    report: task_pb2.TaskReport
+    retry: RetryPolicy
+
+    @property
+    def job_id(self) -> UUID:
+        return self.job
+
+    @property
+    def names_task(self) -> UUID:
+        return self.task_id
+
+    def decide(self, changes: Changes) -> rpc.TaskReportResult:
+        result = rpc.TaskReportResult(task_id=str(self.task_id), decision=rpc.REPORT_DECISION_STALE_LEASE)
+        job, task = changes.jobs.get(self.job), changes.tasks.get(self.task_id)
+        if job is None or task is None or task.job_id != job.job_id:
+            return result
+        if task.accepted_token == self.lease_token:
+            # The same report again: its answer was lost.
+            result.decision = rpc.REPORT_DECISION_ACCEPTED
+        elif task.state is not TaskState.RUNNING or task.lease_token != self.lease_token:
+            self._keep_late_effect(changes, job, task)
+        elif problem := self._find_problem(task):
+            result.decision = rpc.REPORT_DECISION_INVALID
+            result.message = problem
+        else:
+            result.decision = rpc.REPORT_DECISION_ACCEPTED
+            if self.report.HasField("success"):
+                self._accept_success(changes, job, task)
+            else:
+                self._accept_failure(changes, job, task)
+        return result
+
+    def _find_problem(self, task: Task) -> str:
+        if not self.report.HasField("success"):
+            return ""
+        success = self.report.success
+        if task.is_once and not success.remote_id:
+            return f"task {task.name} has an effect that must happen once: its success needs remote_id"
+        # The wire form is close enough to the JSON's size, and far cheaper to measure.
+        size = success.output.ByteSize()
+        if size > MAX_OUTPUT_BYTES:
+            return f"the output has {size} bytes and may have at most {MAX_OUTPUT_BYTES}"
+        return ""
+
+    def _accept_success(self, changes: Changes, job: Job, task: Task) -> None:
+        success = self.report.success
+        if success.output.fields:
+            task.output = json_format.MessageToJson(success.output, indent=None)
+        task.failure = None
+        if task.is_once:
+            effect = changes.effects[effect_key(job, task)]
+            effect.state = "DONE"
+            effect.remote_id = success.remote_id
+            changes.changed_effects[effect.key] = effect
+        if success.HasField("listing") and job.product_id is not None:
+            template = task_pb2.TaskAssignment.FromString(job.assignment)
+            changes.listings.append(ListingUpdate(job, template.product.product.version, success.listing))
+        moves.end_attempt(changes, job, task, TaskEvent.COMPLETE)
+        changes.record(job, "TASK_COMPLETED", task=task, actor=f"connector:{self.instance_id}")
+        moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_COMPLETED, None)
+        if job.state is JobState.RUNNING:
+            moves.advance(changes, job, task)
+
+    def _accept_failure(self, changes: Changes, job: Job, task: Task) -> None:
+        failure = self.report.failure
+        if task.is_once:
+            effect = changes.effects[effect_key(job, task)]
+            if failure.effect_outcome == failure_pb2.EFFECT_OUTCOME_NOT_SENT:
+                # An attempt that began with a probe says nothing about what an earlier one may have sent.
+                if effect.mode == "EXECUTE":
+                    effect.state = "NOT_SENT"
+            else:
+                effect.last_send_time = changes.now
+            changes.changed_effects[effect.key] = effect
+        fail_attempt(changes, job, task, failure, self.retry, f"connector:{self.instance_id}")
+
+    def _keep_late_effect(self, changes: Changes, job: Job, task: Task) -> None:
+        # The task's state is another's now, but what was made at the marketplace must not be forgotten.
+        if not task.is_once or not self.report.HasField("success") or not self.report.success.remote_id:
+            return
+        effect = changes.effects.get(effect_key(job, task))
+        remote_id = self.report.success.remote_id
+        if effect is None or effect.remote_id == remote_id:
+            return
+        if effect.state == "DONE":
+            log.error(
+                "effect_happened_twice",
+                effect_id=str(effect.effect_id),
+                job_id=str(job.job_id),
+                task=task.name,
+                recorded_remote_id=effect.remote_id,
+                late_remote_id=remote_id,
+            )
+            return
+        effect.remote_id = remote_id
+        changes.changed_effects[effect.key] = effect

@@ -1,0 +1,125 @@
+"""A connector asks for the lease on a task whose command it received."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from google.protobuf import json_format
+from stoflow.connector.v1 import connector_service_pb2 as rpc
+from stoflow.connector.v1 import task_pb2
+
+from stoflow_orchestrator.engine.changes import Changes
+from stoflow_orchestrator.engine.commands.base import Command
+from stoflow_orchestrator.engine.records import Job, Task, effect_key
+from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState, next_task_state
+
+# How long a connector waits before it asks again for a task that it cannot run now.
+UNAVAILABLE_DELAY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StartTask(Command[rpc.TaskStartResult]):
+    """Decides GRANTED, STALE or UNAVAILABLE; GRANTED takes the lease."""
+
+    needs_outputs: ClassVar[bool] = True
+
+    instance_id: UUID
+    job: UUID
+    task_id: UUID
+    dispatch: int
+    lease_token: UUID
+    lease: timedelta
+
+    @property
+    def job_id(self) -> UUID:
+        return self.job
+
+    @property
+    def names_task(self) -> UUID:
+        return self.task_id
+
+    @property
+    def names_instance(self) -> UUID:
+        return self.instance_id
+
+    def decide(self, changes: Changes) -> rpc.TaskStartResult:
+        result = rpc.TaskStartResult(task_id=str(self.task_id), lease_token=str(self.lease_token))
+        job, task = changes.jobs.get(self.job), changes.tasks.get(self.task_id)
+        instance = changes.instances.get(self.instance_id)
+        if job is None or task is None or task.job_id != job.job_id or instance is None:
+            result.decision = rpc.START_DECISION_STALE
+        elif task.state is TaskState.RUNNING and task.lease_token == self.lease_token:
+            # The answer to this very request was lost: give it again.
+            task.lease_expire_time = changes.now + self.lease
+            changes.touch(job, task)
+            self._grant(changes, job, task, result)
+        elif not self._is_current(job, task) or job.marketplace != instance.marketplace:
+            result.decision = rpc.START_DECISION_STALE
+        elif job.manifest_version not in instance.versions:
+            result.decision = rpc.START_DECISION_UNAVAILABLE
+            result.retry_delay.FromSeconds(UNAVAILABLE_DELAY_SECONDS)
+        else:
+            self._take_lease(changes, job, task)
+            self._grant(changes, job, task, result)
+        return result
+
+    def _is_current(self, job: Job, task: Task) -> bool:
+        return (
+            job.state is JobState.RUNNING
+            and task.state is TaskState.PENDING
+            and task.dispatch_time is not None
+            # An older command may lie in the stream for long; only the newest counts.
+            and task.dispatch == self.dispatch
+        )
+
+    def _take_lease(self, changes: Changes, job: Job, task: Task) -> None:
+        task.state = next_task_state(task.state, TaskEvent.START)
+        task.attempt_count += 1
+        task.dispatch_time = None
+        task.lease_token = self.lease_token
+        task.lease_expire_time = changes.now + self.lease
+        task.deadline_time = changes.now + timedelta(seconds=task.start_to_close_seconds)
+        task.instance_id = self.instance_id
+        task.start_time = changes.now
+        if task.is_once:
+            changes.begin_effect(job, task, effect_key(job, task))
+        changes.touch(job, task)
+        changes.record(job, "TASK_STARTED", task=task, actor=f"connector:{self.instance_id}")
+
+    def _grant(self, changes: Changes, job: Job, task: Task, result: rpc.TaskStartResult) -> None:
+        result.decision = rpc.START_DECISION_GRANTED
+        assignment = result.assignment
+        assignment.ParseFromString(job.assignment)
+        assignment.name = task.name
+        if task.item_index is not None:
+            assignment.item_index = task.item_index
+        assignment.attempt = task.attempt_count
+        assignment.lease.FromTimedelta(self.lease)
+        assignment.start_to_close_timeout.FromTimedelta(timedelta(seconds=task.start_to_close_seconds))
+        for earlier in changes.outputs_before(job.job_id, task.position):
+            _add_output(assignment, earlier)
+        if task.is_once:
+            _add_effect(changes, job, task, assignment)
+
+
+def _add_output(assignment: task_pb2.TaskAssignment, task: Task) -> None:
+    output = assignment.outputs.add(name=task.name)
+    if task.item_index is not None:
+        output.item_index = task.item_index
+    if task.output is not None:
+        json_format.Parse(task.output, output.output)
+
+
+def _add_effect(changes: Changes, job: Job, task: Task, assignment: task_pb2.TaskAssignment) -> None:
+    effect = changes.effects[effect_key(job, task)]
+    grant = assignment.effect
+    grant.key = str(effect.effect_id)
+    grant.generation = effect.generation
+    grant.mode = task_pb2.EffectMode.Value(f"EFFECT_MODE_{effect.mode}")
+    grant.remote_id = effect.remote_id
+    if effect.mode == "PROBE":
+        settled = effect.last_send_time + timedelta(seconds=task.settle_seconds or 0)
+        grant.settle_remaining.FromTimedelta(max(timedelta(0), settled - changes.now))

@@ -1,0 +1,57 @@
+"""A job to be created, with everything that its rows need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """A task of a job to be created; its position is its place in the plan."""
+
+    task_id: UUID
+    name: str
+    item_index: int | None
+    once_name: str | None
+    settle_seconds: float | None
+    start_to_close_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be created, if its request_id is new and no live job has the same subject."""
+
+    request_id: UUID
+    body_sha256: bytes
+    job_id: UUID
+    tenant_id: int
+    marketplace: str
+    account_id: UUID
+    product_id: UUID | None
+    site: str
+    action: str
+    manifest_version: str
+    assignment: bytes
+    priority: int
+    max_retries: int
+    not_before_time: datetime | None
+    expire_after_seconds: float
+    tasks: tuple[PlannedTask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What became of a NewJob.
+
+    Attributes:
+        job_id: The job created now, or before under the same request_id.
+        reused: Whether the request_id was used with another body.
+        existing_job_id: The live job that has the same subject; nothing was created. With all three empty
+            that job has just ended, and the caller may try again.
+    """
+
+    job_id: UUID | None = None
+    reused: bool = False
+    existing_job_id: UUID | None = None

@@ -1,0 +1,139 @@
+"""The moves that several commands share: a job is admitted, goes on, waits or ends; an attempt ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from google.protobuf.duration_pb2 import Duration
+from stoflow.common.v1 import failure_pb2
+from stoflow.events.v1 import event_pb2
+from stoflow.jobs.v1 import job_pb2
+
+from stoflow_orchestrator.engine.changes import ORCHESTRATOR_ACTOR, Changes, shorten_failure
+from stoflow_orchestrator.engine.records import Job, Task
+from stoflow_orchestrator.lifecycle import (
+    JobEvent,
+    JobState,
+    TaskEvent,
+    WaitReason,
+    next_job_state,
+    next_task_state,
+)
+
+
+def admit(changes: Changes, job: Job, task: Task) -> None:
+    """Gives the job a slot and dispatches its next task."""
+    job.state = next_job_state(job.state, JobEvent.ADMIT)
+    job.wait_reason = None
+    job.admit_time = changes.now
+    job.start_time = job.start_time or changes.now
+    changes.record(job, "ADMITTED", task=task)
+    changes.dispatch(job, task)
+
+
+def wait(
+    changes: Changes,
+    job: Job,
+    reason: WaitReason,
+    until: datetime,
+    *,
+    task: Task | None = None,
+    failure: bytes | None = None,
+) -> None:
+    """Sends the job back to PENDING and frees its slot."""
+    job.state = next_job_state(job.state, JobEvent.WAIT)
+    job.wait_reason = reason
+    job.next_time = until
+    job.admit_time = None
+    if failure is not None:
+        job.failure = failure
+    if task is not None:
+        task.dispatch_time = None
+        changes.touch(job, task)
+    changes.record(job, "WAITING", task=task, failure=failure)
+    changes.stirred.add(job.marketplace)
+
+
+def advance(changes: Changes, job: Job, completed: Task) -> None:
+    """Goes on after a completed task: dispatches the next one, or completes the job."""
+    job.task_position = completed.position + 1
+    following = changes.find_task_at(job.job_id, job.task_position)
+    changes.touch(job)
+    if following is None:
+        job.failure = None
+        end(changes, job, JobEvent.COMPLETE, None)
+    else:
+        changes.dispatch(job, following)
+
+
+def end(changes: Changes, job: Job, event: JobEvent, failure: failure_pb2.Failure | None) -> None:
+    """Makes the job terminal; its slot stays taken while an attempt still holds a lease."""
+    job.state = next_job_state(job.state, event)
+    job.wait_reason = None
+    job.finish_time = changes.now
+    if failure is not None:
+        job.failure = failure.SerializeToString()
+    current = changes.find_task_at(job.job_id, job.task_position)
+    if current is None or current.lease_token is None:
+        free_slot(changes, job)
+    changes.ended_jobs.add(job.job_id)
+    changes.record(job, job.state, failure=job.failure if failure is not None else None)
+    fact = changes.new_fact(job, f"run:{job.job_id}:{job.run}").run_finished
+    fact.state = job_pb2.JobState.Value(f"JOB_STATE_{job.state}")
+    if job.start_time is not None:
+        fact.queue_duration.FromTimedelta(job.start_time - job.create_time)
+        fact.run_duration.FromTimedelta(changes.now - job.start_time)
+    if failure is not None and job.state is not JobState.COMPLETED:
+        fact.failure.CopyFrom(shorten_failure(failure))
+
+
+def free_slot(changes: Changes, job: Job) -> None:
+    """Gives the slot of a job back."""
+    job.admit_time = None
+    changes.touch(job)
+    changes.stirred.add(job.marketplace)
+
+
+def end_attempt(changes: Changes, job: Job, task: Task, event: TaskEvent) -> None:
+    """Takes the lease away and moves the task; a job that ended meanwhile gives its slot back."""
+    task.state = next_task_state(task.state, event)
+    task.accepted_token = task.lease_token
+    task.lease_token = None
+    task.lease_expire_time = None
+    task.deadline_time = None
+    task.instance_id = None
+    if task.state.is_terminal:
+        task.finish_time = changes.now
+    if job.state.is_terminal:
+        free_slot(changes, job)
+    changes.touch(job, task)
+
+
+def record_attempt(
+    changes: Changes, job: Job, task: Task, outcome: int, failure: failure_pb2.Failure | None
+) -> None:
+    """Appends the result event of an attempt that has just ended."""
+    event = changes.new_fact(job, f"attempt:{task.task_id}:{job.run}:{task.attempt_count}")
+    fact = event.attempt_finished
+    fact.task_id = str(task.task_id)
+    fact.task_name = task.name
+    fact.attempt = task.attempt_count
+    fact.outcome = event_pb2.AttemptOutcome.ValueType(outcome)
+    if task.start_time is not None:
+        duration = Duration()
+        duration.FromTimedelta(changes.now - task.start_time)
+        fact.duration.CopyFrom(duration)
+    if failure is not None:
+        fact.failure.CopyFrom(shorten_failure(failure))
+
+
+__all__ = [
+    "ORCHESTRATOR_ACTOR",
+    "admit",
+    "advance",
+    "end",
+    "end_attempt",
+    "free_slot",
+    "record_attempt",
+    "wait",
+]

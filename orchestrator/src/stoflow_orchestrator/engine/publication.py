@@ -1,0 +1,36 @@
+"""What a commit leaves to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from stoflow_orchestrator.engine.changes import Dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEvents:
+    """A row of the outbox: one message with the result events of a group."""
+
+    outbox_id: int
+    subject: str
+    message_id: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Publication:
+    """In memory right after the commit; what a crash loses here, the sweeps find in the tables.
+
+    Attributes:
+        dispatches: Task commands.
+        events: Outbox rows.
+        changed_jobs: Jobs whose watchers want to know.
+        stirred: Marketplaces in which admission may have something to do.
+    """
+
+    dispatches: Sequence[Dispatch] = ()
+    events: Sequence[OutgoingEvents] = ()
+    changed_jobs: Sequence[UUID] = ()
+    stirred: set[str] = field(default_factory=set)

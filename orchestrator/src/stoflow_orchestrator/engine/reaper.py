@@ -1,0 +1,96 @@
+"""Finds what time alone has made due and hands it to those who decide: the safety net of every other path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from stoflow_orchestrator.engine.admission import Admission
+from stoflow_orchestrator.engine.archiver import Archiver
+from stoflow_orchestrator.engine.backoff import RetryPolicy
+from stoflow_orchestrator.engine.commands import Command, ExpireJob, LoseLease, RedispatchTask
+from stoflow_orchestrator.engine.committer import Committer
+from stoflow_orchestrator.engine.publisher import Publisher
+from stoflow_orchestrator.repositories.due import DueWork, find_due_work
+from stoflow_service_kit.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 1.0
+OUTBOX_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Reaper:
+    """Ticks once a second; several orchestrators may tick side by side, since everything is decided again.
+
+    After an outage of the database or of this process leases run out through no fault of the connectors, who could
+    not send heartbeats: the reaper first waits one lease.
+    """
+
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    committer: Committer
+    admission: Admission
+    archiver: Archiver
+    publisher: Publisher
+    clock: Clock
+    lease: timedelta
+    dispatch_timeout: timedelta
+    retry: RetryPolicy
+    _spare_leases_until: float = field(default=0.0)
+
+    async def run(self) -> None:
+        """Serves for ever."""
+        # A start may be the end of an outage of all orchestrators.
+        last_tick = self._spare_leases()
+        while True:
+            await self.clock.sleep(TICK_SECONDS)
+            if self.clock.monotonic() - last_tick > TICK_SECONDS + self.lease.total_seconds() / 2:
+                self._spare_leases()
+            try:
+                await self.tick()
+            except BaseException:
+                self._spare_leases()
+                raise
+            last_tick = self.clock.monotonic()
+
+    def _spare_leases(self) -> float:
+        now = self.clock.monotonic()
+        self._spare_leases_until = now + self.lease.total_seconds()
+        return now
+
+    async def tick(self) -> DueWork:
+        """Does everything that is due now."""
+        async with self.pool.connection() as connection:
+            due = await find_due_work(
+                connection, self.dispatch_timeout.total_seconds(), OUTBOX_TIMEOUT_SECONDS
+            )
+        self.admission.stir(due.marketplaces)
+        commands: list[Command[bool]] = [ExpireJob(*item) for item in due.expired_jobs]
+        if self.clock.monotonic() >= self._spare_leases_until:
+            commands += [LoseLease(job_id, task_id, self.retry) for job_id, task_id in due.lost_leases]
+        commands += [
+            RedispatchTask(job_id, task_id, self.dispatch_timeout, marketplace in due.connected_marketplaces)
+            for job_id, task_id, marketplace in due.unstarted
+        ]
+        if commands:
+            await self._decide(commands)
+        self.archiver.archive_soon(due.tenants_to_archive)
+        if due.has_left_messages:
+            await self.publisher.publish_left(OUTBOX_TIMEOUT_SECONDS)
+        return due
+
+    async def _decide(self, commands: list[Command[bool]]) -> None:
+        for command, result in zip(commands, await self.committer.run_all(commands), strict=True):
+            if isinstance(result, Exception):
+                # Found again by the next tick; one broken job must not keep the reaper from the others.
+                log.error(
+                    "reap_failed", command=type(command).__name__, job_id=str(command.job_id), error=result
+                )
+            elif result:
+                log.info("reaped", command=type(command).__name__, job_id=str(command.job_id))

@@ -1,0 +1,56 @@
+"""Writes a group's changes in the order in which locks are taken everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection
+from stoflow.events.v1 import event_pb2
+
+from stoflow_orchestrator.engine.changes import Changes
+from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
+from stoflow_orchestrator.repositories import effect as effect_repository
+from stoflow_orchestrator.repositories import live as live_repository
+from stoflow_orchestrator.repositories import outbox as outbox_repository
+from stoflow_orchestrator.repositories import tenant_effects
+
+Connection = AsyncConnection[Any]
+
+RESULTS_SUBJECT = "stoflow.events.results"
+# Keeps a message far below NATS' limit of 1 MiB; an event carries at most a failure without its raw body.
+MAX_EVENTS_A_MESSAGE = 100
+
+
+async def write_changes(connection: Connection, changes: Changes) -> Publication:
+    """Writes everything and returns what is to be published once the transaction has committed."""
+    # Tenant statements first: each may have to wait for a tenant's migration, and fails after a short while.
+    if changes.listings:
+        await tenant_effects.apply_listings(connection, changes.listings)
+    if changes.refused_accounts:
+        await tenant_effects.refuse_accounts(connection, changes.refused_accounts)
+    if changes.changed_jobs:
+        await live_repository.update_jobs(connection, list(changes.changed_jobs.values()))
+    if changes.changed_tasks:
+        await live_repository.update_tasks(connection, list(changes.changed_tasks.values()))
+    if changes.ended_jobs:
+        await live_repository.cancel_remaining_tasks(connection, changes.ended_jobs)
+    if changes.changed_effects:
+        await effect_repository.save_effects(connection, list(changes.changed_effects.values()))
+    if changes.history:
+        await live_repository.insert_history(connection, changes.history)
+    return Publication(
+        dispatches=changes.dispatches,
+        events=await _write_facts(connection, changes),
+        changed_jobs=list(changes.changed_jobs),
+        stirred=changes.stirred,
+    )
+
+
+async def _write_facts(connection: Connection, changes: Changes) -> list[OutgoingEvents]:
+    payloads = [
+        event_pb2.EventBatch(events=changes.facts[i : i + MAX_EVENTS_A_MESSAGE]).SerializeToString()
+        for i in range(0, len(changes.facts), MAX_EVENTS_A_MESSAGE)
+    ]
+    if not payloads:
+        return []
+    return await outbox_repository.append(connection, RESULTS_SUBJECT, payloads)

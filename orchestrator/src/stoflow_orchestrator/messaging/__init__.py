@@ -1,0 +1,1 @@
+"""Names and shapes of everything that the orchestrator puts on NATS."""

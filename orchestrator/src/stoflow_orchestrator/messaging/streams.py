@@ -1,0 +1,95 @@
+"""JetStream streams: one work queue a marketplace, one stream of result events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import structlog
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from stoflow_service_kit.nats_streams import ensure_consumer, ensure_stream
+
+log = structlog.get_logger(__name__)
+
+EVENTS_STREAM = "STOFLOW_EVENTS"
+EVENTS_SUBJECTS = "stoflow.events.>"
+DEFAULT_ROUTE = "default"
+
+DAY_SECONDS = 86_400
+DUPLICATE_WINDOW_SECONDS = 120
+# A command taken but never answered for comes again; by then the reaper has mostly rung anew.
+ACK_WAIT_SECONDS = 30
+
+
+def tasks_stream(marketplace: str) -> str:
+    """Names the stream of a marketplace's task commands: TASKS_EBAY."""
+    return f"TASKS_{marketplace.upper()}"
+
+
+def tasks_subject(marketplace: str, route: str = DEFAULT_ROUTE) -> str:
+    """Names the subject of a route's task commands: stoflow.tasks.ebay.default."""
+    return f"stoflow.tasks.{marketplace}.{route}"
+
+
+@dataclass(slots=True)
+class Streams:
+    """Creates streams and consumers, and creates them again when they vanish."""
+
+    jetstream: JetStreamContext
+    replicas: int
+    _marketplaces: set[str] = field(default_factory=set)
+
+    async def ensure_events(self) -> None:
+        """Makes the stream of result events exist."""
+        config = StreamConfig(
+            name=EVENTS_STREAM,
+            subjects=[EVENTS_SUBJECTS],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_age=7 * DAY_SECONDS,
+            duplicate_window=DUPLICATE_WINDOW_SECONDS,
+            num_replicas=self.replicas,
+        )
+        await ensure_stream(self.jetstream, config)
+
+    async def ensure_marketplace(self, marketplace: str) -> None:
+        """Makes the marketplace's work queue and the consumer of its default route exist."""
+        stream = StreamConfig(
+            name=tasks_stream(marketplace),
+            subjects=[f"stoflow.tasks.{marketplace}.*"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.OLD,
+            # A doorbell this old has long been rung again.
+            max_age=DAY_SECONDS,
+            duplicate_window=DUPLICATE_WINDOW_SECONDS,
+            num_replicas=self.replicas,
+        )
+        await ensure_stream(self.jetstream, stream)
+        consumer = ConsumerConfig(
+            durable_name=DEFAULT_ROUTE,
+            filter_subject=tasks_subject(marketplace),
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_SECONDS,
+            max_deliver=-1,
+            max_ack_pending=20_000,
+        )
+        await ensure_consumer(self.jetstream, tasks_stream(marketplace), consumer)
+        self._marketplaces.add(marketplace)
+
+    async def restore(self) -> None:
+        """Makes everything that this process knows of exist again, after JetStream said that it does not."""
+        log.warning("restoring_streams", marketplaces=sorted(self._marketplaces))
+        await self.ensure_events()
+        for marketplace in sorted(self._marketplaces):
+            await self.ensure_marketplace(marketplace)

@@ -1,0 +1,59 @@
+"""Moves jobs that ended from the live tables to their tenant's schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+
+from stoflow_orchestrator.migrations.runner import tenant_schema
+
+Connection = AsyncConnection[Any]
+
+_JOB_COLUMNS = sql.SQL(
+    "job_id, sequence, marketplace, account_id, product_id, site, action, manifest_version, assignment, priority, "
+    "max_retries, state, run, task_position, failure, event_sequence, not_before_time, expire_time, create_time, "
+    "start_time, finish_time"
+)
+_TASK_COLUMNS = sql.SQL(
+    "task_id, job_id, position, name, item_index, once_name, settle_seconds, start_to_close_seconds, state, "
+    "attempt_count, failure_count, dispatch, accepted_token, output, failure, start_time, finish_time"
+)
+_EVENT_COLUMNS = sql.SQL(
+    "job_id, sequence, type, occur_time, job_state, wait_reason, task_position, task_name, attempt, failure, actor"
+)
+
+_PICK = """
+    SELECT job_id FROM public.live_jobs
+     WHERE tenant_id = %s AND state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED') AND admit_time IS NULL
+     ORDER BY job_id LIMIT %s FOR UPDATE SKIP LOCKED"""
+
+_COPY = sql.SQL("INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE job_id = ANY(%s)")
+
+
+async def archive_jobs(connection: Connection, tenant_id: int, limit: int) -> int:
+    """Moves up to `limit` ended jobs of one tenant; returns how many.
+
+    Readers see each job exactly once: copying and deleting are one transaction.
+    """
+    await connection.execute("SET LOCAL lock_timeout = '2s'")
+    rows = await (await connection.execute(_PICK, (tenant_id, limit))).fetchall()
+    job_ids = [row[0] for row in rows]
+    if not job_ids:
+        return 0
+    schema = tenant_schema(tenant_id)
+    for table, source, columns in (
+        ("marketplace_jobs", "live_jobs", _JOB_COLUMNS),
+        ("marketplace_tasks", "live_tasks", _TASK_COLUMNS),
+        ("job_events", "live_events", _EVENT_COLUMNS),
+    ):
+        statement = _COPY.format(
+            target=sql.Identifier(schema, table), source=sql.Identifier("public", source), columns=columns
+        )
+        await connection.execute(statement, (job_ids,))
+    for source in ("live_events", "live_tasks", "live_jobs"):
+        statement = sql.SQL("DELETE FROM {source} WHERE job_id = ANY(%s)").format(
+            source=sql.Identifier("public", source)
+        )
+        await connection.execute(statement, (job_ids,))
+    return len(job_ids)

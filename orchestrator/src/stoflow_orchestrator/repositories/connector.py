@@ -1,0 +1,126 @@
+"""Manifests and live connector instances, as the engine reads and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from stoflow_orchestrator.engine.records import Instance
+
+Connection = AsyncConnection[Any]
+
+_LIST_INSTANCES: LiteralString = """
+    SELECT instance_id, marketplace, versions, expire_time FROM public.connector_instances
+     WHERE instance_id = ANY(%s) AND expire_time > now()"""
+
+_STORE_MANIFEST: LiteralString = """
+    INSERT INTO public.connector_manifests (marketplace, version, manifest) VALUES (%s, %s, %s)
+        ON CONFLICT (marketplace, version) DO NOTHING"""
+
+_READ_MANIFEST: LiteralString = """
+    SELECT manifest FROM public.connector_manifests WHERE marketplace = %s AND version = %s"""
+
+# A manifest plans new jobs once every live instance supports its version; the newest such one does. Without live
+# instances the newest of all plans, and its jobs wait.
+_FIND_PLANNING_MANIFEST: LiteralString = """
+    SELECT m.manifest FROM public.connector_manifests AS m
+     WHERE m.marketplace = %(marketplace)s
+     ORDER BY NOT EXISTS (
+                  SELECT 1 FROM public.connector_instances AS i
+                   WHERE i.marketplace = m.marketplace AND i.expire_time > now()
+                     AND NOT m.version = ANY(i.versions)
+              ) DESC, m.register_time DESC
+     LIMIT 1"""
+
+_SAVE_DEFAULT_MAPPINGS: LiteralString = """
+    INSERT INTO public.marketplace_mappings AS m (marketplace, attribute, key, value, source)
+    SELECT %s, u.attribute, u.key, u.value, 'manifest'
+      FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(attribute, key, value)
+        ON CONFLICT (marketplace, attribute, key) DO UPDATE SET value = excluded.value
+         WHERE m.source = 'manifest' AND m.value <> excluded.value"""
+
+_REGISTER: LiteralString = """
+    INSERT INTO public.connector_instances (instance_id, marketplace, versions, slots, expire_time)
+    VALUES (%s, %s, %s, %s, now() + %s)
+        ON CONFLICT (instance_id) DO UPDATE
+           SET marketplace = excluded.marketplace, versions = excluded.versions, slots = excluded.slots,
+               expire_time = excluded.expire_time"""
+
+_REFRESH: LiteralString = """
+    UPDATE public.connector_instances AS i SET slots = %(slots)s, expire_time = now() + %(ttl)s
+      FROM (SELECT instance_id, slots FROM public.connector_instances WHERE instance_id = %(instance_id)s
+               FOR UPDATE) AS before
+     WHERE i.instance_id = before.instance_id AND i.expire_time > now()
+    RETURNING i.marketplace, before.slots"""
+
+_DEREGISTER: LiteralString = """
+    DELETE FROM public.connector_instances WHERE instance_id = %s RETURNING marketplace"""
+
+_DELETE_EXPIRED: LiteralString = """
+    DELETE FROM public.connector_instances WHERE expire_time < now() - interval '1 hour'"""
+
+
+async def list_instances(connection: Connection, instance_ids: Collection[UUID]) -> list[Instance]:
+    """Returns those of the instances whose registration is valid."""
+    cursor = await connection.execute(_LIST_INSTANCES, (list(instance_ids),))
+    return [Instance(row[0], row[1], tuple(row[2]), row[3]) for row in await cursor.fetchall()]
+
+
+async def store_manifest(connection: Connection, marketplace: str, version: str, manifest: bytes) -> bytes:
+    """Stores a manifest unless its version is known; returns what is stored under the version."""
+    await connection.execute(_STORE_MANIFEST, (marketplace, version, manifest))
+    cursor = await connection.execute(_READ_MANIFEST, (marketplace, version))
+    row = await cursor.fetchone()
+    if row is None:
+        raise RuntimeError(f"manifest {marketplace} {version} vanished while it was stored")
+    return bytes(row[0])
+
+
+async def find_planning_manifest(connection: Connection, marketplace: str) -> bytes | None:
+    """Returns the manifest that plans new jobs; None when no connector ever registered."""
+    cursor = await connection.execute(_FIND_PLANNING_MANIFEST, {"marketplace": marketplace})
+    row = await cursor.fetchone()
+    return None if row is None else bytes(row[0])
+
+
+async def save_default_mappings(
+    connection: Connection, marketplace: str, mappings: Collection[tuple[str, str, str]]
+) -> None:
+    """Stores (attribute, key, value) where no operator has set another value."""
+    columns = [list(column) for column in zip(*sorted(mappings), strict=True)]
+    await connection.execute(_SAVE_DEFAULT_MAPPINGS, (marketplace, *columns))
+
+
+async def register(
+    connection: Connection,
+    instance_id: UUID,
+    marketplace: str,
+    versions: list[str],
+    slots: int,
+    ttl: timedelta,
+) -> None:
+    """Makes an instance known until its registration runs out."""
+    await connection.execute(_REGISTER, (instance_id, marketplace, versions, slots, ttl))
+    await connection.execute(_DELETE_EXPIRED)
+
+
+async def refresh(
+    connection: Connection, instance_id: UUID, slots: int, ttl: timedelta
+) -> tuple[str, bool] | None:
+    """Extends a registration.
+
+    Returns:
+        The marketplace and whether the number of slots grew; None when the instance must register again.
+    """
+    parameters = {"instance_id": instance_id, "slots": slots, "ttl": ttl}
+    row = await (await connection.execute(_REFRESH, parameters)).fetchone()
+    return None if row is None else (row[0], slots > row[1])
+
+
+async def deregister(connection: Connection, instance_id: UUID) -> None:
+    """Forgets an instance that ends."""
+    await connection.execute(_DEREGISTER, (instance_id,))

@@ -1,0 +1,73 @@
+"""The ledger of effects that must happen once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+
+from stoflow_orchestrator.engine.records import Effect, EffectKey
+
+Connection = AsyncConnection[Any]
+
+_LOCK_EFFECTS: LiteralString = """
+    SELECT e.effect_id, e.account_id, e.product_id, e.site, e.name, e.tenant_id, e.state, e.mode, e.generation,
+           e.remote_id, e.job_id, e.task_id, e.last_send_time
+      FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[]) AS k(account_id, product_id, site, name)
+      JOIN public.effects AS e USING (account_id, product_id, site, name)
+     ORDER BY e.effect_id
+       FOR UPDATE OF e"""
+
+_SAVE_EFFECTS: LiteralString = """
+    INSERT INTO public.effects AS e (effect_id, account_id, product_id, site, name, tenant_id, state, mode,
+                                     generation, remote_id, job_id, task_id, last_send_time, update_time)
+    SELECT u.*, now()
+      FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::text[],
+                  %s::text[], %s::int[], %s::text[], %s::uuid[], %s::uuid[], %s::timestamptz[]) AS u
+        ON CONFLICT (account_id, product_id, site, name) DO UPDATE
+           SET state = excluded.state, mode = excluded.mode, generation = excluded.generation,
+               remote_id = excluded.remote_id, job_id = excluded.job_id, task_id = excluded.task_id,
+               last_send_time = excluded.last_send_time, update_time = now()
+         WHERE e.effect_id = excluded.effect_id"""
+
+
+class EffectConflictError(Exception):
+    """Two attempts began one effect at the same moment; the group is decided again."""
+
+
+async def lock_effects(connection: Connection, keys: Collection[EffectKey]) -> list[Effect]:
+    """Locks the effects that exist."""
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    cursor = await connection.execute(_LOCK_EFFECTS, columns)
+    return [
+        Effect(row[0], EffectKey(*row[1:5]), *row[5:])  # type: ignore[call-arg, unused-ignore]
+        for row in await cursor.fetchall()
+    ]
+
+
+async def save_effects(connection: Connection, effects: Collection[Effect]) -> None:
+    """Writes new and changed effects.
+
+    Raises:
+        EffectConflictError: Another transaction created one of them since they were loaded.
+    """
+    rows = [
+        (
+            e.effect_id,
+            *e.key,
+            e.tenant_id,
+            e.state,
+            e.mode,
+            e.generation,
+            e.remote_id,
+            e.job_id,
+            e.task_id,
+            e.last_send_time,
+        )
+        for e in effects
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    cursor = await connection.execute(_SAVE_EFFECTS, columns)
+    if cursor.rowcount != len(rows):
+        raise EffectConflictError(f"{cursor.rowcount} of {len(rows)} effects could be written")
