@@ -22,7 +22,11 @@ SITES: dict[str, tuple[str, str]] = {
     "EBAY_NL": ("146", "EUR"),
     "EBAY_ES": ("186", "EUR"),
     "EBAY_CH": ("193", "CHF"),
+    "EBAY_HK": ("201", "HKD"),
     "EBAY_IE": ("205", "EUR"),
+    "EBAY_MY": ("207", "MYR"),
+    "EBAY_PH": ("211", "PHP"),
+    "EBAY_SG": ("216", "SGD"),
     "EBAY_PL": ("212", "PLN"),
     "EBAY_BE": ("123", "EUR"),
 }
@@ -101,7 +105,10 @@ def _wearable(department: str, *more: Aspect) -> tuple[Aspect, ...]:
     return (_BRAND, Aspect("Size", is_required=True), _COLOR, of, _STYLE, _MATERIAL, *more)
 
 
-_SHOES = Aspect("US Shoe Size", is_required=True)
+def _footwear(department: str) -> tuple[Aspect, ...]:
+    of = Aspect("Department", is_required=True, is_selection_only=True, values=(department, "Unisex Adults"))
+    return (_BRAND, Aspect("US Shoe Size", is_required=True), _COLOR, of, _STYLE)
+
 
 _CATEGORIES = (
     Category("11450", "Clothing, Shoes & Accessories", ROOT_ID),
@@ -109,6 +116,18 @@ _CATEGORIES = (
     Category("15724", "Women's Clothing", "260010"),
     Category("63861", "Dresses", "15724", _CLOTHING, _wearable("Women"), ("dress", "gown")),
     Category("53159", "Tops", "15724", _CLOTHING, _wearable("Women"), ("top", "blouse", "tunic")),
+    Category("11554", "Women's Jeans", "15724", _CLOTHING, _wearable("Women"), ("jeans", "denim")),
+    Category("3034", "Women's Shoes", "260010"),
+    Category("95672", "Women's Athletic Shoes", "3034", _CLOTHING, _footwear("Women"), ("shoes", "sneakers")),
+    Category("169271", "Women's Bags & Handbags", "260010"),
+    Category(
+        "169291",
+        "Bags & Handbags",
+        "169271",
+        _CLOTHING,
+        (_BRAND, _COLOR, Aspect("Department"), _STYLE, _MATERIAL),
+        ("bag", "handbag", "tote", "purse"),
+    ),
     Category("260012", "Men", "11450"),
     Category("1059", "Men's Clothing", "260012"),
     Category("57990", "Casual Button-Down Shirts", "1059", _CLOTHING, _wearable("Men"), ("shirt", "button")),
@@ -119,12 +138,7 @@ _CATEGORIES = (
     ),
     Category("93427", "Men's Shoes", "260012"),
     Category(
-        "15709",
-        "Athletic Shoes",
-        "93427",
-        _CLOTHING,
-        (_BRAND, _SHOES, _COLOR, Aspect("Department", True, True, values=("Men", "Unisex Adults")), _STYLE),
-        ("shoes", "sneakers", "trainers"),
+        "15709", "Athletic Shoes", "93427", _CLOTHING, _footwear("Men"), ("shoes", "sneakers", "trainers")
     ),
     Category("293", "Consumer Electronics", ROOT_ID),
     Category("15052", "Portable Audio & Headphones", "293"),
@@ -164,6 +178,15 @@ _CATEGORIES = (
             ),
         ),
         ("book", "novel", "paperback", "hardcover"),
+    ),
+    Category("11700", "Home & Garden", ROOT_ID),
+    Category(
+        "10034",
+        "Home Décor Items",
+        "11700",
+        _GENERAL,
+        (_BRAND, Aspect("Type"), _COLOR, _MATERIAL, _STYLE),
+        ("decoration", "vase", "decor"),
     ),
     Category("99", "Everything Else", ROOT_ID),
     Category(
