@@ -71,6 +71,9 @@ class Batcher(Generic[T, R]):
         self._observe_group = observe_group
         self._waiting: deque[_Entry[T, R]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        # Counted apart from the tasks: a task that found nothing more to do is done only a moment later, and
+        # an item that came in that moment would wait for ever.
+        self._active = 0
         self._closed = False
 
     @property
@@ -120,7 +123,8 @@ class Batcher(Generic[T, R]):
             await asyncio.wait(self._workers)
 
     def _wake_worker(self) -> None:
-        if self._waiting and len(self._workers) < self._max_workers:
+        if self._waiting and self._active < self._max_workers:
+            self._active += 1
             # Its own context: a worker serves many callers and must not log under the id of one of them.
             task = asyncio.get_running_loop().create_task(
                 self._work(), name=f"{self._name}-worker", context=contextvars.Context()
@@ -129,13 +133,16 @@ class Batcher(Generic[T, R]):
             task.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
-        while self._waiting:
-            size = min(len(self._waiting), self._max_group)
-            group = [self._waiting.popleft() for _ in range(size)]
-            self._wake_worker()
-            if self._observe_group is not None:
-                self._observe_group(size)
-            await self._handle(group)
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._max_group)
+                group = [self._waiting.popleft() for _ in range(size)]
+                self._wake_worker()
+                if self._observe_group is not None:
+                    self._observe_group(size)
+                await self._handle(group)
+        finally:
+            self._active -= 1
 
     async def _handle(self, group: list[_Entry[T, R]]) -> None:
         try:

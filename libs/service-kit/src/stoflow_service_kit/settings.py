@@ -73,7 +73,7 @@ def _http_url(value: str) -> str:
 
 
 ListenAddress = Annotated[
-    str, AfterValidator(_listen_address), Field(description="host:port to listen on; port 0 takes a free one")
+    str, AfterValidator(_listen_address), Field(description="host:port to listen on, port 0 for a free one")
 ]
 CallAddress = Annotated[str, AfterValidator(_call_address), Field(description="host:port to call")]
 PostgresUrl = Annotated[
