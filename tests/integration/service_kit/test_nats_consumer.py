@@ -223,3 +223,19 @@ async def test_a_busy_consumer_keeps_up(stream: NatsConnection) -> None:
         await until(lambda: len(arrivals) == 5_000)
     assert len({data for data, _ in arrivals}) == 5_000
     assert time.monotonic() - started < 5
+
+
+async def test_goes_on_after_the_server_froze(stream: NatsConnection, own_nats: NatsServer) -> None:
+    """A server that stops answering for a while delivers again on the same connection, once."""
+    consumer = PullConsumer(stream, "TASKS", "worker", lambda: 10, heartbeat_seconds=0.2)
+    arrivals: list[tuple[bytes, float]] = []
+    async with collecting(consumer, arrivals):
+        await asyncio.sleep(0.2)
+        own_nats.suspend()
+        await until(lambda: not consumer.is_healthy)
+        own_nats.resume()
+        await stream.jetstream().publish("tasks.a", b"x")
+        await until(lambda: len(arrivals) == 1, 5)
+        await asyncio.sleep(1)
+        assert consumer.is_healthy
+        assert len(arrivals) == 1
