@@ -17,7 +17,7 @@ DEFAULT_MAPPINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "accessories/bags": "169291",
         "home/decoration": "10034",
     },
-    # Which conditions a category takes differs: USED_EXCELLENT (3000, "Used") is the one that nearly all take.
+    # Which conditions a category takes differs: nearly all take USED_EXCELLENT (3000, "Used").
     "condition": {
         "NEW_WITH_TAGS": "NEW",
         "NEW_WITHOUT_TAGS": "NEW_OTHER",

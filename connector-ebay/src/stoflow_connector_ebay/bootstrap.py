@@ -1,0 +1,59 @@
+"""The only place that constructs clients, services and handlers."""
+
+from stoflow_connector_ebay.clients.images import ImageClient
+from stoflow_connector_ebay.clients.inventory import InventoryClient
+from stoflow_connector_ebay.clients.media import MediaClient
+from stoflow_connector_ebay.clients.oauth import OAuthClient
+from stoflow_connector_ebay.default_mappings import DEFAULT_MAPPINGS
+from stoflow_connector_ebay.handlers.publish import EbayPublishHandler
+from stoflow_connector_ebay.handlers.timing import Timing
+from stoflow_connector_ebay.schemas import ACCOUNT_SETTINGS_SCHEMA
+from stoflow_connector_ebay.services.publication import EbayPublicationService
+from stoflow_connector_ebay.settings import EbaySettings
+from stoflow_connector_sdk import ConnectorDefinition, MarketplaceHttpClient
+
+# Raise it with every change of the manifest: schemas, steps, effects, mappings.
+PLAN_VERSION = "1"
+
+
+def make_definition(settings: EbaySettings) -> ConnectorDefinition:
+    """Builds the connector; its HTTP connections are closed by the definition's closers."""
+    timeout = settings.ebay_request_timeout_seconds
+    # Apart from each other: pictures that a slow catalogue holds back must not use up eBay's connections.
+    ebay = MarketplaceHttpClient(timeout_seconds=timeout)
+    catalogue = MarketplaceHttpClient(timeout_seconds=timeout)
+    timing = Timing(timeout, settings.ebay_settle_seconds)
+    service = EbayPublicationService(
+        ImageClient(catalogue),
+        MediaClient(ebay, settings.ebay_media_url),
+        InventoryClient(ebay, settings.ebay_api_url),
+    )
+    version = manifest_version(timing)
+    return ConnectorDefinition(
+        marketplace="ebay",
+        display_name="eBay",
+        version=version,
+        handlers=[EbayPublishHandler(service, timing)],
+        account_settings_schema=ACCOUNT_SETTINGS_SCHEMA,
+        token_refresher=OAuthClient(
+            ebay,
+            settings.ebay_auth_url,
+            settings.ebay_client_id,
+            settings.ebay_client_secret.get_secret_value(),
+        ),
+        # The steps are the same whatever the times, so tasks planned with the usual ones still run here.
+        supported_versions=[] if version == PLAN_VERSION else [PLAN_VERSION],
+        default_mappings=DEFAULT_MAPPINGS,
+        closers=[ebay.aclose, catalogue.aclose],
+    )
+
+
+def manifest_version(timing: Timing) -> str:
+    """Names the manifest's content: the times are part of it, and a version must never have two contents."""
+    usual = EbaySettings.model_fields
+    if (timing.request_timeout_seconds, timing.settle_seconds) == (
+        usual["ebay_request_timeout_seconds"].default,
+        usual["ebay_settle_seconds"].default,
+    ):
+        return PLAN_VERSION
+    return f"{PLAN_VERSION}+timeout.{timing.request_timeout_seconds:g}.settle.{timing.settle_seconds:g}"

@@ -1,0 +1,29 @@
+"""What the connector reads from its environment."""
+
+from pydantic import Field, SecretStr
+
+from stoflow_connector_sdk import ConnectorSettings
+from stoflow_service_kit.settings import HttpUrl
+
+
+class EbaySettings(ConnectorSettings):
+    """The connector's settings beside those of every connector; the addresses default to eBay's live API."""
+
+    ebay_api_url: HttpUrl = "https://api.ebay.com"
+    ebay_media_url: HttpUrl = "https://apim.ebay.com"
+    ebay_auth_url: HttpUrl = "https://api.ebay.com"
+    ebay_client_id: str = Field(min_length=1, description="client id of the eBay application")
+    ebay_client_secret: SecretStr = Field(
+        min_length=1, repr=False, description="client secret of the eBay application"
+    )
+    # Below the lease that the orchestrator grants, less a heartbeat: a request that does not fit the
+    # remaining lease is not sent at all.
+    ebay_request_timeout_seconds: float = Field(
+        default=15.0, gt=0, le=300, description="how long one request to eBay may take, in seconds"
+    )
+    ebay_settle_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=3600,
+        description="how long after a request was sent its effect may still appear at eBay, in seconds",
+    )
