@@ -1,0 +1,1 @@
+"""Pure conversions between table rows and messages of the contract."""

@@ -1,0 +1,29 @@
+"""Rows of accounts as messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
+from sqlalchemy import Row
+from stoflow.accounts.v1.account_pb2 import Account, AccountState
+
+from stoflow_orchestrator.messages.times import to_timestamp
+
+ACCOUNT_STATE_PREFIX = "ACCOUNT_STATE_"
+
+
+def account_message(tenant_id: int, row: Row[Any]) -> Account:
+    """Converts an account, which says nothing of its credentials."""
+    return Account(
+        account_id=str(row.account_id),
+        tenant_id=tenant_id,
+        marketplace=row.marketplace,
+        display_name=row.display_name,
+        state=AccountState.Value(ACCOUNT_STATE_PREFIX + row.state),
+        sites=row.sites,
+        settings=ParseDict(row.settings, Struct()),
+        create_time=to_timestamp(row.create_time),
+        update_time=to_timestamp(row.update_time),
+    )

@@ -1,0 +1,91 @@
+"""Accounts, their gates and their credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stoflow_orchestrator.models.catalog import Account
+from stoflow_orchestrator.models.connector import AccountGate
+
+
+def _accounts() -> Select[*tuple[Any, ...]]:
+    # The gate's state is the one that counts: results of tasks change it without opening the tenant's schema.
+    accounts: Select[*tuple[Any, ...]] = select(
+        Account.account_id,
+        Account.marketplace,
+        Account.display_name,
+        Account.sites,
+        Account.settings,
+        Account.create_time,
+        Account.update_time,
+        AccountGate.state,
+    ).join(AccountGate, AccountGate.account_id == Account.account_id)
+    return accounts
+
+
+class AccountRepository:
+    """Statements on a tenant's accounts and on public.account_gates, but for credentials."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def insert(self, tenant_id: int, account: dict[str, Any]) -> None:
+        """Inserts a connected account and its gate."""
+        await self._connection.execute(insert(Account).values(state="CONNECTED", **account))
+        await self._connection.execute(
+            insert(AccountGate).values(
+                account_id=account["account_id"],
+                tenant_id=tenant_id,
+                marketplace=account["marketplace"],
+                state="CONNECTED",
+                max_admitted_jobs=None,
+            )
+        )
+
+    async def find(self, account_id: UUID) -> Row[Any] | None:
+        """Returns one account without its credentials."""
+        found = await self._connection.execute(_accounts().where(Account.account_id == account_id))
+        row: Row[Any] | None = found.first()
+        return row
+
+    async def list_page(self, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[Row[Any]]:
+        """Returns the next accounts without their credentials, newest first.
+
+        Args:
+            before: create_time and account_id of the last account of the page before.
+            limit: Most rows.
+        """
+        statement = _accounts().order_by(Account.create_time.desc(), Account.account_id.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(tuple_(Account.create_time, Account.account_id) < tuple_(*before))
+        rows: Sequence[Row[Any]] = (await self._connection.execute(statement)).all()
+        return rows
+
+    async def lock(self, account_id: UUID) -> bool:
+        """Makes others wait who change the account's state or credentials; tells whether it exists.
+
+        The gate comes first and alone: whoever makes jobs wait for a reconnection holds it as well, so none
+        begins to wait for the one that is just happening.
+        """
+        found = await self._connection.execute(
+            select(Account.account_id)
+            .join(AccountGate, AccountGate.account_id == Account.account_id)
+            .where(Account.account_id == account_id)
+            .with_for_update(of=AccountGate)
+        )
+        return found.first() is not None
+
+    async def set_state(self, account_id: UUID, state: str) -> None:
+        """Sets CONNECTED or RECONNECT_REQUIRED for callers and for admission alike."""
+        await self._connection.execute(
+            update(AccountGate).where(AccountGate.account_id == account_id).values(state=state)
+        )
+        await self._connection.execute(
+            update(Account).where(Account.account_id == account_id).values(state=state)
+        )

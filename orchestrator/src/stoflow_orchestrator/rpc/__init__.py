@@ -1,0 +1,1 @@
+"""gRPC servicers: a message in, one service call, a message out."""

@@ -1,0 +1,47 @@
+"""stoflow.accounts.v1.AccountService."""
+
+# ruff: noqa: N802, ARG002 - gRPC gives the methods' names and arguments.
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import grpc.aio
+from stoflow.accounts.v1.account_service_pb2 import (
+    CreateAccountRequest,
+    CreateAccountResponse,
+    GetAccountRequest,
+    GetAccountResponse,
+    ListAccountsRequest,
+    ListAccountsResponse,
+    ReconnectAccountRequest,
+    ReconnectAccountResponse,
+)
+from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceServicer
+
+from stoflow_orchestrator.services.accounts import AccountService
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AccountServicer(AccountServiceServicer):
+    """Serves AccountService."""
+
+    def __init__(self, accounts: AccountService) -> None:
+        self._accounts = accounts
+
+    async def CreateAccount(self, request: CreateAccountRequest, context: _Context) -> CreateAccountResponse:
+        return CreateAccountResponse(account=await self._accounts.create(request))
+
+    async def ReconnectAccount(
+        self, request: ReconnectAccountRequest, context: _Context
+    ) -> ReconnectAccountResponse:
+        return ReconnectAccountResponse(account=await self._accounts.reconnect(request))
+
+    async def GetAccount(self, request: GetAccountRequest, context: _Context) -> GetAccountResponse:
+        account = await self._accounts.get(request.tenant_id, UUID(request.account_id))
+        return GetAccountResponse(account=account)
+
+    async def ListAccounts(self, request: ListAccountsRequest, context: _Context) -> ListAccountsResponse:
+        return await self._accounts.list(request)

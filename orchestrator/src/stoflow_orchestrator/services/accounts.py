@@ -1,0 +1,213 @@
+"""A tenant's connections to marketplaces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.json_format import MessageToDict
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+from stoflow.accounts.v1.account_pb2 import Account, OAuthCredentials
+from stoflow.accounts.v1.account_service_pb2 import (
+    CreateAccountRequest,
+    ListAccountsRequest,
+    ListAccountsResponse,
+    ReconnectAccountRequest,
+)
+from stoflow.connector.v1.manifest_pb2 import Manifest
+from uuid_utils.compat import uuid7
+
+from stoflow_orchestrator.messages.account import account_message
+from stoflow_orchestrator.messages.times import to_datetime
+from stoflow_orchestrator.paging import decode_token, encode_token, page_size, time_and_id
+from stoflow_orchestrator.repositories.account import AccountRepository
+from stoflow_orchestrator.repositories.credential import CredentialRepository
+from stoflow_orchestrator.repositories.database import Database
+from stoflow_orchestrator.repositories.reference import ReferenceRepository
+from stoflow_orchestrator.services.account_secrets import Tokens, seal_tokens
+from stoflow_orchestrator.services.idempotency import claim_mutation, describe_mutation
+from stoflow_orchestrator.services.json_schema import schema_violations
+from stoflow_orchestrator.services.secret_box import SecretBox
+from stoflow_orchestrator.services.tenants import TenantDirectory
+from stoflow_orchestrator.storable import storable_violations
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
+
+# Settings travel with every task of the account.
+MAX_SETTINGS_BYTES = 64 * 1024
+
+ResumeJobs = Callable[[AsyncConnection, UUID], Awaitable[None]]
+"""Lets an account's jobs that wait with ACCOUNT_RECONNECT_REQUIRED go on, in the given transaction."""
+
+
+class AccountService:
+    """Creates, reconnects and reads accounts."""
+
+    def __init__(
+        self, database: Database, tenants: TenantDirectory, box: SecretBox, resume_jobs: ResumeJobs
+    ) -> None:
+        self._database = database
+        self._tenants = tenants
+        self._box = box
+        self._resume_jobs = resume_jobs
+
+    async def create(self, request: CreateAccountRequest) -> Account:
+        """Creates a connected account.
+
+        Raises:
+            InvalidArgumentError: Every wrong field, settings that break the manifest's schema among them.
+            NotFoundError: TENANT_NOT_FOUND or MARKETPLACE_NOT_FOUND.
+            AlreadyExistsError: REQUEST_ID_REUSED.
+        """
+        await self._tenants.require(request.tenant_id)
+        mutation = describe_mutation(request.tenant_id, request.request_id, request, str(uuid7()))
+        async with self._database.tenant_transaction(request.tenant_id) as connection:
+            first = await claim_mutation(connection, mutation)
+            if first is None:
+                await self._insert(connection, UUID(mutation.result_id), request)
+            row = await get_account(connection, UUID(first or mutation.result_id))
+        return account_message(request.tenant_id, row)
+
+    async def _insert(
+        self, connection: AsyncConnection, account_id: UUID, request: CreateAccountRequest
+    ) -> None:
+        expire_time, violations = _expire_time(request.credentials)
+        # First: schemas are for values that JSON knows.
+        violations += storable_violations(request)
+        settings: dict[str, Any] = {}
+        if not violations:
+            settings = MessageToDict(request.settings)
+        manifest = await self._get_manifest(connection, request.marketplace)
+        if not violations:
+            violations = settings_violations(manifest, settings)
+        if violations:
+            raise InvalidArgumentError(violations)
+        account = {
+            "account_id": account_id,
+            "marketplace": request.marketplace,
+            "display_name": request.display_name,
+            "sites": list(request.sites),
+            "settings": settings,
+            "credentials": self._seal(request.tenant_id, account_id, request.credentials),
+            "access_token_expire_time": expire_time,
+        }
+        await AccountRepository(connection).insert(request.tenant_id, account)
+
+    @staticmethod
+    async def _get_manifest(connection: AsyncConnection, marketplace: str) -> Manifest:
+        serialized = await ReferenceRepository(connection).find_newest_manifest(marketplace)
+        if serialized is None:
+            raise NotFoundError(
+                f"No connector has registered the marketplace {marketplace!r}.",
+                reason="MARKETPLACE_NOT_FOUND",
+                metadata={"marketplace": marketplace},
+            )
+        return Manifest.FromString(serialized)
+
+    def _seal(self, tenant_id: int, account_id: UUID, credentials: OAuthCredentials) -> bytes:
+        tokens = Tokens(credentials.access_token, credentials.refresh_token)
+        return seal_tokens(self._box, tenant_id, account_id, tokens)
+
+    async def reconnect(self, request: ReconnectAccountRequest) -> Account:
+        """Replaces an account's credentials and lets its waiting jobs go on.
+
+        Raises:
+            InvalidArgumentError: Every wrong field.
+            NotFoundError: TENANT_NOT_FOUND or ACCOUNT_NOT_FOUND.
+            AlreadyExistsError: REQUEST_ID_REUSED.
+        """
+        await self._tenants.require(request.tenant_id)
+        account_id = UUID(request.account_id)
+        mutation = describe_mutation(request.tenant_id, request.request_id, request, str(account_id))
+        async with self._database.tenant_transaction(request.tenant_id) as connection:
+            if await claim_mutation(connection, mutation) is None:
+                await self._reconnect(connection, account_id, request)
+            row = await get_account(connection, account_id)
+        return account_message(request.tenant_id, row)
+
+    async def _reconnect(
+        self, connection: AsyncConnection, account_id: UUID, request: ReconnectAccountRequest
+    ) -> None:
+        expire_time, violations = _expire_time(request.credentials)
+        if violations:
+            raise InvalidArgumentError(violations)
+        accounts = AccountRepository(connection)
+        if not await accounts.lock(account_id):
+            raise account_not_found(account_id)
+        sealed = self._seal(request.tenant_id, account_id, request.credentials)
+        await CredentialRepository(connection).replace(account_id, sealed, expire_time)
+        await accounts.set_state(account_id, "CONNECTED")
+        await self._resume_jobs(connection, account_id)
+
+    async def get(self, tenant_id: int, account_id: UUID) -> Account:
+        """Returns one account, without its credentials.
+
+        Raises:
+            NotFoundError: TENANT_NOT_FOUND or ACCOUNT_NOT_FOUND.
+        """
+        await self._tenants.require(tenant_id)
+        async with self._database.tenant_transaction(tenant_id) as connection:
+            row = await get_account(connection, account_id)
+        return account_message(tenant_id, row)
+
+    async def list(self, request: ListAccountsRequest) -> ListAccountsResponse:
+        """Returns a page of accounts, newest first.
+
+        Raises:
+            InvalidArgumentError: PAGE_TOKEN_INVALID.
+            NotFoundError: TENANT_NOT_FOUND.
+        """
+        before = decode_token(request, request.page_token, time_and_id)
+        await self._tenants.require(request.tenant_id)
+        size = page_size(request)
+        async with self._database.tenant_transaction(request.tenant_id) as connection:
+            rows = await AccountRepository(connection).list_page(before, size + 1)
+        token = ""
+        if len(rows) > size:
+            token = encode_token(request, [rows[size - 1].create_time, rows[size - 1].account_id])
+        return ListAccountsResponse(
+            accounts=[account_message(request.tenant_id, row) for row in rows[:size]], next_page_token=token
+        )
+
+
+async def get_account(connection: AsyncConnection, account_id: UUID) -> Row[Any]:
+    """Returns one account's row.
+
+    Raises:
+        NotFoundError: ACCOUNT_NOT_FOUND.
+    """
+    row = await AccountRepository(connection).find(account_id)
+    if row is None:
+        raise account_not_found(account_id)
+    return row
+
+
+def account_not_found(account_id: UUID) -> NotFoundError:
+    """Makes the error for an account that the tenant does not have."""
+    return NotFoundError(
+        f"There is no account {account_id}.",
+        reason="ACCOUNT_NOT_FOUND",
+        metadata={"account_id": str(account_id)},
+    )
+
+
+def settings_violations(manifest: Manifest, settings: dict[str, Any]) -> list[FieldViolation]:
+    """Lists what is wrong with an account's settings."""
+    if len(json.dumps(settings).encode()) > MAX_SETTINGS_BYTES:
+        return [
+            FieldViolation("settings", f"must not be larger than {MAX_SETTINGS_BYTES // 1024} KiB as JSON")
+        ]
+    return schema_violations(manifest.account_settings_schema, settings, "settings")
+
+
+def _expire_time(credentials: OAuthCredentials) -> tuple[datetime | None, list[FieldViolation]]:
+    if not credentials.HasField("access_token_expire_time"):
+        return None, []
+    try:
+        return to_datetime(credentials.access_token_expire_time), []
+    except ValueError:
+        path = "credentials.access_token_expire_time"
+        return None, [FieldViolation(path, "must be a time of the years 1970 to 9000")]
