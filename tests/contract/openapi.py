@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,10 @@ class _JudgedResponse:
 
 @dataclass(slots=True)
 class ContractChecker:
-    """Loads each document once, when its first exchange comes; counts what was exercised."""
+    """Judges exchanges and counts what was exercised; a document is read when its first exchange comes."""
 
     folder: Path = field(default_factory=contracts_folder)
     exercised: Counter[tuple[str, int]] = field(default_factory=Counter)
-    _documents: dict[str, Document] = field(default_factory=dict)
 
     @property
     def absent_reason(self) -> str | None:
@@ -174,17 +174,17 @@ class ContractChecker:
     def _find(self, request: httpx.Request) -> tuple[Document, Operation]:
         path = request.url.path
         prefix = _prefix(path)
-        document = self._document(prefix) if prefix is not None else None
+        document = read_document(self.folder, prefix) if prefix is not None else None
         operation = document.find(request.method, path) if document is not None else None
         if document is None or operation is None:
             raise ContractError(f"{request.method} {path}", "request", ["no document has this operation"])
         return document, operation
 
-    def _document(self, prefix: str) -> Document:
-        if prefix not in self._documents:
-            path = self.folder / f"{DOCUMENTS[prefix]}_oas3.json"
-            self._documents[prefix] = load_document(prefix, json.loads(path.read_text()))
-        return self._documents[prefix]
+
+@cache
+def read_document(folder: Path, prefix: str) -> Document:
+    """Read one document; once for the process, since it takes most of a second."""
+    return load_document(prefix, json.loads((folder / f"{DOCUMENTS[prefix]}_oas3.json").read_text()))
 
 
 def load_document(prefix: str, source: dict[str, Any]) -> Document:
