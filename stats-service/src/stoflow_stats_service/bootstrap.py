@@ -72,16 +72,27 @@ class EventFeed:
         source = PullConsumer(
             connection, STREAM, DURABLE, lambda: MAX_PULL_MESSAGES, max_batch=MAX_PULL_MESSAGES
         )
-        self._consumer = ResultConsumer(source, self._service, self._metrics, self._clock)
+        self._consumer = consumer = ResultConsumer(source, self._service, self._metrics, self._clock)
+        exists = asyncio.Event()
+
+        def on_ensured() -> None:
+            exists.set()
+            source.wake()
+
+        async def consume() -> None:
+            # Pulling from what is not there yet would only fill the log.
+            await exists.wait()
+            await consumer.run()
+
         keeper = DurableKeeper(
             connection.jetstream(),
             durable_config(self._settings.event_ack_wait_seconds),
-            is_healthy=lambda: source.is_healthy,
-            on_created=source.wake,
+            is_healthy=lambda: exists.is_set() and source.is_healthy,
+            on_ensured=on_ensured,
             clock=self._clock,
         )
         self._lifecycle.background.spawn("durable-keeper", keeper.run)
-        self._lifecycle.background.spawn("result-consumer", self._consumer.run)
+        self._lifecycle.background.spawn("result-consumer", consume)
 
     async def close(self) -> None:
         """Finishes what was pulled, sends its acknowledgements, disconnects."""

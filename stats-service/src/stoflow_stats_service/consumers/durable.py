@@ -50,7 +50,7 @@ class DurableKeeper:
         js: JetStreamContext,
         config: ConsumerConfig,
         is_healthy: Callable[[], bool],
-        on_created: Callable[[], None],
+        on_ensured: Callable[[], None],
         clock: Clock,
     ) -> None:
         """Prepares a keeper.
@@ -59,13 +59,13 @@ class DurableKeeper:
             js: The connection.
             config: What to make.
             is_healthy: Whether pulling works; if not, the consumer may be gone.
-            on_created: Called after each time the consumer was made sure of.
+            on_ensured: Called each time the consumer is known to exist.
             clock: What waits.
         """
         self._js = js
         self._config = config
         self._is_healthy = is_healthy
-        self._on_created = on_created
+        self._on_ensured = on_ensured
         self._clock = clock
         self._waiting_for_stream = False
 
@@ -98,5 +98,5 @@ class DurableKeeper:
         if self._waiting_for_stream:
             log.info("stream_found", stream=STREAM)
         self._waiting_for_stream = False
-        self._on_created()
+        self._on_ensured()
         return True

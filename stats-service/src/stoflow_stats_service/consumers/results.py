@@ -7,7 +7,7 @@ from typing import Protocol
 
 import nats.errors
 from nats.aio.msg import Msg
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from stoflow_service_kit.backoff import Backoff
 from stoflow_service_kit.clock import Clock
@@ -145,7 +145,7 @@ class ResultConsumer:
         self._metrics.refused.inc()
         log.error(
             "message_refused",
-            error=redact_text(str(error)),
+            error=_reason(error),
             stream_sequence=message.metadata.sequence.stream,
             retry_in_seconds=REFUSED_DELAY_SECONDS,
         )
@@ -157,13 +157,19 @@ class ResultConsumer:
         delay = self._backoff.delay_seconds(self._failures)
         log.warning(
             "batch_failed",
-            error=redact_text(f"{type(error).__name__}: {error}"),
+            error=_reason(error),
             messages=len(group),
             failures=self._failures,
             retry_in_seconds=round(delay, 2),
         )
         await _settle((delivery.message for delivery in group), "nak", delay)
         await self._clock.sleep(delay)
+
+
+def _reason(error: Exception) -> str:
+    """Returns what the database said, without the statement, which fills pages and is the same each time."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return redact_text(f"{type(cause).__name__}: {cause}")
 
 
 async def _settle(messages: Iterable[Msg], verdict: str, delay_seconds: float | None = None) -> None:

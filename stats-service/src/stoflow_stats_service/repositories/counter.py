@@ -28,7 +28,8 @@ def _add_statement(table: FromClause) -> Insert:
     assert isinstance(table, Table)  # noqa: S101  SQLAlchemy types a model's table more widely than it is.
     arrays = [bindparam(c.name, type_=ARRAY(c.type)) for c in table.columns]
     names = [c.name for c in table.columns]
-    source = func.unnest(*arrays).table_valued(*(column(c.name, c.type) for c in table.columns), name="added")
+    columns = [column(c.name, c.type) for c in table.columns]
+    source = func.unnest(*arrays).table_valued(*columns, name="added").render_derived()
     statement = insert(table).from_select(names, select(*(source.c[name] for name in names)))
     figures = [c for c in table.columns if not c.primary_key]
     return statement.on_conflict_do_update(
