@@ -1,4 +1,4 @@
-"""Moves ended jobs to their tenants, off the hot path: one tenant's migration never holds up another's results."""
+"""Moves ended jobs to their tenants, off the hot path: one tenant's migration holds up nobody else."""
 
 from __future__ import annotations
 

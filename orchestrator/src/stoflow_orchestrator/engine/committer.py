@@ -8,7 +8,6 @@ between the two, the sweep of the outbox and the reaper publish what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.commands import Command
 from stoflow_orchestrator.engine.intake import Intake, NewJob
+from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.records import effect_key
 from stoflow_orchestrator.engine.writing import write_changes
@@ -36,17 +36,26 @@ MAX_GROUP = 100
 WORKERS = 2
 
 
-@dataclass(slots=True)
 class Committer:
     """Takes commands of many callers and gives each its own result."""
 
-    pool: AsyncConnectionPool[Connection]
-    on_commit: Callable[[Publication], None]
-    # Outbox rows that JetStream has acknowledged; deleted with the next group. Lost in a crash, they are
-    # published once more and dropped by their id.
-    take_acknowledged: Callable[[], Sequence[int]]
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Connection],
+        on_commit: Callable[[Publication], None],
+        take_acknowledged: Callable[[], Sequence[int]],
+    ) -> None:
+        """Prepares a committer; it needs no start.
 
-    def __post_init__(self) -> None:
+        Args:
+            pool: For the groups' transactions.
+            on_commit: Publishes what a commit left; must not block.
+            take_acknowledged: Hands over outbox rows that JetStream has acknowledged, to be deleted with the
+                next group. Lost in a crash, they are published once more and dropped by their id.
+        """
+        self._pool = pool
+        self._on_commit = on_commit
+        self._take_acknowledged = take_acknowledged
         self._batcher: Batcher[Item, Any] = Batcher(
             "committer", self._flush, max_group=MAX_GROUP, workers=WORKERS
         )
@@ -73,17 +82,21 @@ class Committer:
         await self._batcher.close()
 
     async def _flush(self, items: Sequence[Item]) -> Sequence[Any]:
+        with unavailable_when_unreachable():
+            return await self._write(items)
+
+    async def _write(self, items: Sequence[Item]) -> Sequence[Any]:
         commands = [item for item in items if isinstance(item, Command)]
         new_jobs = [item for item in items if isinstance(item, NewJob)]
-        async with self.pool.connection() as connection, connection.transaction():
+        async with self._pool.connection() as connection, connection.transaction():
             changes = await load(connection, commands)
             results: dict[int, Any] = {id(command): command.decide(changes) for command in commands}
             publication = await write_changes(connection, changes)
             if new_jobs:
                 results.update(await self._create(connection, new_jobs, publication))
-            if acknowledged := self.take_acknowledged():
+            if acknowledged := self._take_acknowledged():
                 await outbox_repository.delete(connection, acknowledged)
-        self.on_commit(publication)
+        self._on_commit(publication)
         return [results[id(item)] for item in items]
 
     async def _create(
@@ -134,7 +147,7 @@ class Committer:
                 found[id(job)] = results[id(fresh[key])]
                 continue
             method, body_sha256, result_id = known[key]
-            same = method == intake_repository.CREATE_JOB_METHOD and body_sha256 == job.body_sha256
+            same = (method, body_sha256) == (job.method, job.body_sha256)
             found[id(job)] = Intake(job_id=UUID(result_id)) if same else Intake(reused=True)
         return found
 

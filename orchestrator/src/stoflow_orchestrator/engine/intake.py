@@ -24,6 +24,7 @@ class NewJob:
     """A job to be created, if its request_id is new and no live job has the same subject."""
 
     request_id: UUID
+    method: str
     body_sha256: bytes
     job_id: UUID
     tenant_id: int

@@ -128,8 +128,8 @@ class Publisher:
             log.warning("messages_not_published", failed=len(failed), of=len(messages), error=repr(failed[0]))
 
     async def _publish_again(
-        self, messages: Sequence[OutgoingMessage], outcomes: Sequence[Exception | None]
-    ) -> Sequence[Exception | None]:
+        self, messages: Sequence[OutgoingMessage], outcomes: list[Exception | None]
+    ) -> list[Exception | None]:
         try:
             await self.streams.restore()
         except nats.errors.Error as error:

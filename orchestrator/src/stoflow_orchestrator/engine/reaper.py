@@ -86,7 +86,8 @@ class Reaper:
         return due
 
     async def _decide(self, commands: list[Command[bool]]) -> None:
-        for command, result in zip(commands, await self.committer.run_all(commands), strict=True):
+        results: list[bool | Exception] = await self.committer.run_all(commands)
+        for command, result in zip(commands, results, strict=True):
             if isinstance(result, Exception):
                 # Found again by the next tick; one broken job must not keep the reaper from the others.
                 log.error(

@@ -58,4 +58,12 @@ async def find_due_work(
     row = await (await connection.execute(_FIND_DUE, parameters, binary=True)).fetchone()
     if row is None:
         raise RuntimeError("a statement without FROM returned no row")
-    return DueWork(*row[:6], frozenset(row[6]))
+    return DueWork(
+        marketplaces=row[0],
+        lost_leases=row[1],
+        unstarted=row[2],
+        expired_jobs=row[3],
+        tenants_to_archive=row[4],
+        has_left_messages=row[5],
+        connected_marketplaces=frozenset(row[6]),
+    )

@@ -12,13 +12,11 @@ from stoflow_orchestrator.engine.intake import NewJob
 
 Connection = AsyncConnection[Any]
 
-CREATE_JOB_METHOD = "CreateJob"
-
 _CLAIM_REQUESTS: LiteralString = """
     INSERT INTO public.mutation_requests (tenant_id, request_id, method, body_sha256, result_id)
-    SELECT u.tenant_id, u.request_id, %s, u.body_sha256, u.result_id
-      FROM unnest(%s::bigint[], %s::uuid[], %s::bytea[], %s::text[])
-        AS u(tenant_id, request_id, body_sha256, result_id)
+    SELECT u.tenant_id, u.request_id, u.method, u.body_sha256, u.result_id
+      FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::bytea[], %s::text[])
+        AS u(tenant_id, request_id, method, body_sha256, result_id)
      ORDER BY u.tenant_id, u.request_id
         ON CONFLICT (tenant_id, request_id) DO NOTHING
     RETURNING tenant_id, request_id"""
@@ -82,10 +80,11 @@ async def claim_requests(connection: Connection, jobs: Sequence[NewJob]) -> set[
     columns = [
         [job.tenant_id for job in jobs],
         [job.request_id for job in jobs],
+        [job.method for job in jobs],
         [job.body_sha256 for job in jobs],
         [str(job.job_id) for job in jobs],
     ]
-    cursor = await connection.execute(_CLAIM_REQUESTS, (CREATE_JOB_METHOD, *columns))
+    cursor = await connection.execute(_CLAIM_REQUESTS, columns)
     return {(tenant_id, request_id) for tenant_id, request_id in await cursor.fetchall()}
 
 

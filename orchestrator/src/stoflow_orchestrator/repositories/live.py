@@ -18,14 +18,11 @@ from stoflow_orchestrator.lifecycle import JobState, TaskState, WaitReason
 
 Connection = AsyncConnection[Any]
 
-# The columns of engine.records.Job, in its order.
-_JOB_COLUMNS: LiteralString = """
-    j.job_id, j.tenant_id, j.marketplace, j.account_id, j.product_id, j.site, j.action, j.manifest_version,
-    j.assignment, j.max_retries, j.run, j.create_time, j.state, j.wait_reason, j.task_position, j.failure,
-    j.event_sequence, j.next_time, j.admit_time, j.start_time, j.finish_time"""
-
-_LOCK_JOBS: LiteralString = f"""
-    SELECT now(), {_JOB_COLUMNS}
+# After the time, the columns of engine.records.Job in its order.
+_LOCK_JOBS: LiteralString = """
+    SELECT now(), j.job_id, j.tenant_id, j.marketplace, j.account_id, j.product_id, j.site, j.action,
+           j.manifest_version, j.assignment, j.max_retries, j.run, j.create_time, j.state, j.wait_reason,
+           j.task_position, j.failure, j.event_sequence, j.next_time, j.admit_time, j.start_time, j.finish_time
       FROM (SELECT now()) AS clock LEFT JOIN LATERAL (
                SELECT * FROM public.live_jobs WHERE job_id = ANY(%(job_ids)s) ORDER BY job_id FOR UPDATE
            ) AS j ON true"""

@@ -1,6 +1,6 @@
 """stoflow.accounts.v1.AccountService."""
 
-# ruff: noqa: N802, ARG002 - gRPC gives the methods' names and arguments.
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """stoflow.catalog.v1.ListingService."""
 
-# ruff: noqa: N802, ARG002 - gRPC gives the methods' names and arguments.
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """stoflow.tenants.v1.TenantService."""
 
-# ruff: noqa: N802, ARG002 - gRPC gives the methods' names and arguments.
+
 
 from __future__ import annotations
 

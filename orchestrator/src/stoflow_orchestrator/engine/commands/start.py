@@ -18,6 +18,7 @@ from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState, next_
 
 # How long a connector waits before it asks again for a task that it cannot run now.
 UNAVAILABLE_DELAY_SECONDS = 5
+REGISTRATION_DELAY_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,12 @@ class StartTask(Command[rpc.TaskStartResult]):
         result = rpc.TaskStartResult(task_id=str(self.task_id), lease_token=str(self.lease_token))
         job, task = changes.jobs.get(self.job), changes.tasks.get(self.task_id)
         instance = changes.instances.get(self.instance_id)
-        if job is None or task is None or task.job_id != job.job_id or instance is None:
+        if job is None or task is None or task.job_id != job.job_id:
             result.decision = rpc.START_DECISION_STALE
+        elif instance is None:
+            # Its registration ran out just now; it will have registered again by then.
+            result.decision = rpc.START_DECISION_UNAVAILABLE
+            result.retry_delay.FromSeconds(REGISTRATION_DELAY_SECONDS)
         elif task.state is TaskState.RUNNING and task.lease_token == self.lease_token:
             # The answer to this very request was lost: give it again.
             task.lease_expire_time = changes.now + self.lease

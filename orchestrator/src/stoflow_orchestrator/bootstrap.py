@@ -1,0 +1,234 @@
+"""The only place that constructs pools, clients and services."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.exc import OperationalError
+from stoflow.accounts.v1 import account_service_pb2_grpc
+from stoflow.catalog.v1 import listing_service_pb2_grpc, product_service_pb2_grpc
+from stoflow.connector.v1 import connector_service_pb2_grpc
+from stoflow.jobs.v1 import job_service_pb2_grpc
+from stoflow.tenants.v1 import tenant_service_pb2_grpc
+
+from stoflow_orchestrator.engine.admission import Admission
+from stoflow_orchestrator.engine.archiver import Archiver
+from stoflow_orchestrator.engine.backoff import RetryPolicy
+from stoflow_orchestrator.engine.committer import Committer
+from stoflow_orchestrator.engine.publication import Publication
+from stoflow_orchestrator.engine.publisher import Publisher
+from stoflow_orchestrator.engine.reaper import Reaper
+from stoflow_orchestrator.http.images import image_route
+from stoflow_orchestrator.messaging.hints import JobHints
+from stoflow_orchestrator.messaging.streams import Streams
+from stoflow_orchestrator.migrations.runner import upgrade_public
+from stoflow_orchestrator.repositories.database import Database, create_migration_engine
+from stoflow_orchestrator.repositories.job import JobReader
+from stoflow_orchestrator.repositories.waiting import resume_account_jobs
+from stoflow_orchestrator.rpc.accounts import AccountServicer
+from stoflow_orchestrator.rpc.connector import ConnectorServicer
+from stoflow_orchestrator.rpc.jobs import JobServicer
+from stoflow_orchestrator.rpc.listings import ListingServicer
+from stoflow_orchestrator.rpc.products import ProductServicer
+from stoflow_orchestrator.rpc.tenants import TenantServicer
+from stoflow_orchestrator.services.accounts import AccountService
+from stoflow_orchestrator.services.connectors import ConnectorPolicy, ConnectorService
+from stoflow_orchestrator.services.credentials import CredentialService
+from stoflow_orchestrator.services.image_addresses import ImageAddresses, ImageSignatures
+from stoflow_orchestrator.services.image_store import ImageStore
+from stoflow_orchestrator.services.images import ImageService
+from stoflow_orchestrator.services.jobs import JobService
+from stoflow_orchestrator.services.listings import ListingService
+from stoflow_orchestrator.services.planning import Planner
+from stoflow_orchestrator.services.products import ProductService
+from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
+from stoflow_orchestrator.services.snapshots import SnapshotLoader
+from stoflow_orchestrator.services.tenants import TenantDirectory, TenantService
+from stoflow_orchestrator.settings import OrchestratorSettings, decode_key
+from stoflow_service_kit.clock import SystemClock
+from stoflow_service_kit.database import create_connection_pool, database_address, wait_for_database
+from stoflow_service_kit.grpc_server import GrpcServer
+from stoflow_service_kit.http_server import HttpServer, create_app
+from stoflow_service_kit.lifecycle import Lifecycle
+from stoflow_service_kit.logs import get_logger
+from stoflow_service_kit.metrics import new_registry
+from stoflow_service_kit.nats import NatsConnection, connect_nats
+from stoflow_service_kit.nats_publisher import PipelinedPublisher
+from stoflow_service_kit.startup import retry_until_reachable
+
+log = get_logger(__name__)
+
+SERVICE = "orchestrator"
+# Two committers, admission, the reaper, the archiver and a few reads.
+POOL_SIZE = 8
+CATALOG_POOL_SIZE = 5
+CALL_GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What moves jobs."""
+
+    committer: Committer
+    admission: Admission
+    publisher: Publisher
+    archiver: Archiver
+    reaper: Reaper
+    streams: Streams
+
+
+async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
+    """Starts the service; health says SERVING once `public` is migrated and the streams exist."""
+    clock = SystemClock()
+    registry = new_registry()
+    await migrate_when_reachable(settings.database_url)
+    pool = create_connection_pool(settings.database_url, SERVICE, max_size=POOL_SIZE)
+    await pool.open()
+    lifecycle.on_drain("pool", pool.close)
+    database = Database.connect(settings.database_url, pool_size=CATALOG_POOL_SIZE)
+    lifecycle.on_drain("database", database.close)
+    nats = await connect_nats(
+        settings.nats_url, SERVICE, on_fatal=lambda error: lifecycle.fail(f"NATS: {error}")
+    )
+    lifecycle.on_drain("nats", lambda: _close_nats(nats))
+    engine = _create_engine(settings, pool, nats, clock)
+    await retry_until_reachable("NATS JetStream", nats_name(nats), engine.streams.ensure_events)
+    hints = JobHints(nats)
+    await hints.start()
+    signatures = ImageSignatures(decode_key(settings.image_url_key), clock)
+    images = ImageStore(settings.image_store_path)
+    grpc_server = GrpcServer(settings.grpc_address, registry)
+    http_server = HttpServer(
+        settings.http_address,
+        create_app(registry, lambda: grpc_server.is_serving, [image_route(images, signatures)]),
+    )
+    http_address = await http_server.start()
+    lifecycle.on_drain("http-server", http_server.stop)
+    addresses = ImageAddresses(signatures, settings.image_base_url or f"http://{http_address}")
+    _run_engine(engine, lifecycle)
+    _add_servicers(grpc_server, settings, database, pool, engine, hints, images, addresses, clock)
+    grpc_address = await grpc_server.start()
+    lifecycle.on_drain("grpc-server", lambda: grpc_server.drain(CALL_GRACE_SECONDS))
+    grpc_server.set_serving()
+    lifecycle.serving(grpc_address=grpc_address, http_address=http_address)
+
+
+def _create_engine(
+    settings: OrchestratorSettings,
+    pool: AsyncConnectionPool[AsyncConnection[Any]],
+    nats: NatsConnection,
+    clock: SystemClock,
+) -> Engine:
+    streams = Streams(nats.jetstream(), settings.stream_replicas)
+    publisher = Publisher(pool, nats, PipelinedPublisher(nats), streams)
+
+    def on_commit(publication: Publication) -> None:
+        publisher.publish_soon(publication)
+        admission.stir(publication.stirred)
+
+    admission = Admission(pool, on_commit)
+    committer = Committer(pool, on_commit, publisher.take_acknowledged)
+    archiver = Archiver(pool)
+    reaper = Reaper(
+        pool=pool,
+        committer=committer,
+        admission=admission,
+        archiver=archiver,
+        publisher=publisher,
+        clock=clock,
+        lease=timedelta(seconds=settings.lease_seconds),
+        dispatch_timeout=timedelta(seconds=settings.dispatch_timeout_seconds),
+        retry=_retry_policy(settings),
+    )
+    return Engine(committer, admission, publisher, archiver, reaper, streams)
+
+
+def _run_engine(engine: Engine, lifecycle: Lifecycle) -> None:
+    lifecycle.background.spawn("publisher", engine.publisher.run)
+    lifecycle.background.spawn("admission", engine.admission.run)
+    lifecycle.background.spawn("archiver", engine.archiver.run)
+    lifecycle.background.spawn("reaper", engine.reaper.run)
+
+    async def stop() -> None:
+        # What callers were promised is written; then nothing new is begun; then it is published.
+        await engine.committer.close()
+        await lifecycle.background.close()
+        await engine.publisher.close()
+
+    lifecycle.on_drain("engine", stop)
+
+
+def _add_servicers(
+    server: GrpcServer,
+    settings: OrchestratorSettings,
+    database: Database,
+    pool: AsyncConnectionPool[AsyncConnection[Any]],
+    engine: Engine,
+    hints: JobHints,
+    images: ImageStore,
+    addresses: ImageAddresses,
+    clock: SystemClock,
+) -> None:
+    tenants = TenantDirectory(database)
+    box = SecretBox(parse_keys(settings.credentials_keys))
+    planner = Planner(pool, clock)
+    reader = JobReader(pool)
+    policy = ConnectorPolicy(timedelta(seconds=settings.lease_seconds), _retry_policy(settings))
+    jobs = JobService(database, tenants, SnapshotLoader(database), planner, reader, engine.committer, hints)
+    connectors = ConnectorService(
+        pool, engine.committer, engine.admission, engine.streams, planner, addresses, reader, policy
+    )
+    tenant_service = TenantService(database, create_migration_engine(settings.database_url))
+    accounts = AccountService(database, tenants, box, resume_account_jobs)
+    products = ProductServicer(ProductService(database, tenants), ImageService(database, tenants, images))
+    server.add(tenant_service_pb2_grpc.add_TenantServiceServicer_to_server, TenantServicer(tenant_service))
+    server.add(product_service_pb2_grpc.add_ProductServiceServicer_to_server, products)
+    server.add(
+        listing_service_pb2_grpc.add_ListingServiceServicer_to_server,
+        ListingServicer(ListingService(database, tenants)),
+    )
+    server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
+    server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, JobServicer(jobs))
+    server.add(
+        connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
+        ConnectorServicer(connectors, CredentialService(database, tenants, box)),
+    )
+
+
+def _retry_policy(settings: OrchestratorSettings) -> RetryPolicy:
+    return RetryPolicy(base_seconds=settings.retry_base_seconds, cap_seconds=settings.retry_cap_seconds)
+
+
+def nats_name(nats: NatsConnection) -> str:
+    """Returns the address of the server that is connected, for logs."""
+    return nats.connected_url.netloc if nats.connected_url else "NATS_URL"
+
+
+async def _close_nats(nats: NatsConnection) -> None:
+    if nats.is_connected:
+        await nats.drain()
+    else:
+        await nats.close()
+
+
+async def migrate_when_reachable(database_url: str) -> None:
+    """Waits for the database, for as long as it takes, and brings `public` up to date."""
+    await wait_for_database(database_url)
+    engine = create_migration_engine(database_url)
+    try:
+        await retry_until_reachable(
+            "PostgreSQL",
+            database_address(database_url),
+            lambda: asyncio.to_thread(upgrade_public, engine),
+            # A lost connection, or a lock that another migration holds.
+            retry_on=(OperationalError, psycopg.OperationalError),
+        )
+    finally:
+        engine.dispose()
+    log.info("migrated")

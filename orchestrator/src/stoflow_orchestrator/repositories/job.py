@@ -1,0 +1,143 @@
+"""Reads jobs wherever they are: live, or in their tenant's history.
+
+A job is in exactly one of the two at any moment, so each read is one statement over both, or one transaction with one
+snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import AsyncConnection, sql
+from psycopg.rows import namedtuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from stoflow_orchestrator.migrations.runner import tenant_schema
+
+Connection = AsyncConnection[Any]
+
+_JOB_COLUMNS = sql.SQL(
+    "job_id, marketplace, account_id, product_id, site, action, manifest_version, assignment, priority, "
+    "max_retries, state, run, failure, event_sequence, not_before_time, expire_time, create_time, start_time, "
+    "finish_time"
+)
+_TASK_COLUMNS = sql.SQL(
+    "task_id, position, name, item_index, once_name, state, attempt_count, failure_count, output, failure, "
+    "start_time, finish_time"
+)
+_EVENT_COLUMNS = sql.SQL(
+    "job_id, sequence, type, occur_time, job_state, wait_reason, task_position, task_name, attempt, failure, actor"
+)
+
+_FIND_JOB = sql.SQL("""
+    SELECT {columns}, wait_reason FROM public.live_jobs WHERE tenant_id = %(tenant_id)s AND job_id = %(job_id)s
+    UNION ALL
+    SELECT {columns}, NULL FROM {jobs} WHERE job_id = %(job_id)s""")
+
+_LIST_TASKS = sql.SQL("""
+    SELECT {columns} FROM public.live_tasks WHERE job_id = %(job_id)s
+    UNION ALL
+    SELECT {columns} FROM {tasks} WHERE job_id = %(job_id)s
+    ORDER BY position""")
+
+_LIST_EVENTS = sql.SQL("""
+    SELECT {columns} FROM public.live_events WHERE job_id = %(job_id)s AND sequence > %(after)s
+    UNION ALL
+    SELECT {columns} FROM {events} WHERE job_id = %(job_id)s AND sequence > %(after)s
+    ORDER BY sequence LIMIT %(limit)s""")
+
+# job_id sorts by creation time, so it is order and page key in one.
+_LIST_JOBS = sql.SQL("""
+    (SELECT {columns}, wait_reason FROM public.live_jobs
+      WHERE tenant_id = %(tenant_id)s AND {filters} ORDER BY job_id DESC LIMIT %(limit)s)
+    UNION ALL
+    (SELECT {columns}, NULL FROM {jobs} WHERE {filters} ORDER BY job_id DESC LIMIT %(limit)s)
+    ORDER BY job_id DESC LIMIT %(limit)s""")
+
+_FIND_ACCEPTED = sql.SQL("SELECT task_id, accepted_token FROM {tasks} WHERE task_id = ANY(%s)")
+
+
+class JobFilter(NamedTuple):
+    """What ListJobs narrows by; empty fields do not."""
+
+    states: Sequence[str]
+    product_id: UUID | None
+    before_job_id: UUID | None
+
+
+class JobReader:
+    """Reads one tenant's jobs in transactions of one snapshot."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def snapshot(self, tenant_id: int) -> AsyncIterator[JobSnapshot]:
+        """Opens a transaction in which a job cannot move between the live tables and the history."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield JobSnapshot(connection, tenant_id)
+
+
+class JobSnapshot:
+    """One consistent view of a tenant's jobs."""
+
+    def __init__(self, connection: Connection, tenant_id: int) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._schema = tenant_schema(tenant_id)
+
+    async def find_job(self, job_id: UUID) -> Any | None:
+        """Returns one job."""
+        statement = _FIND_JOB.format(columns=_JOB_COLUMNS, jobs=self._table("marketplace_jobs"))
+        rows = await self._fetch(statement, {"tenant_id": self._tenant_id, "job_id": job_id})
+        return rows[0] if rows else None
+
+    async def list_tasks(self, job_id: UUID) -> list[Any]:
+        """Returns the tasks of a job that was found in this snapshot, in order."""
+        statement = _LIST_TASKS.format(columns=_TASK_COLUMNS, tasks=self._table("marketplace_tasks"))
+        return await self._fetch(statement, {"job_id": job_id})
+
+    async def list_events(self, job_id: UUID, after_sequence: int, limit: int) -> list[Any]:
+        """Returns the events of a job that was found in this snapshot, oldest first."""
+        statement = _LIST_EVENTS.format(columns=_EVENT_COLUMNS, events=self._table("job_events"))
+        return await self._fetch(statement, {"job_id": job_id, "after": after_sequence, "limit": limit})
+
+    async def list_jobs(self, narrow: JobFilter, limit: int) -> list[Any]:
+        """Returns jobs, newest first."""
+        filters: list[sql.Composable] = [sql.SQL("true")]
+        if narrow.states:
+            filters.append(sql.SQL("state = ANY(%(states)s)"))
+        if narrow.product_id is not None:
+            filters.append(sql.SQL("product_id = %(product_id)s"))
+        if narrow.before_job_id is not None:
+            filters.append(sql.SQL("job_id < %(before_job_id)s"))
+        statement = _LIST_JOBS.format(
+            columns=_JOB_COLUMNS,
+            jobs=self._table("marketplace_jobs"),
+            filters=sql.SQL(" AND ").join(filters),
+        )
+        parameters = {
+            **narrow._asdict(),
+            "states": list(narrow.states),
+            "tenant_id": self._tenant_id,
+            "limit": limit,
+        }
+        return await self._fetch(statement, parameters)
+
+    async def find_accepted_tokens(self, task_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+        """Returns, for archived tasks, the token of the report that was accepted last."""
+        statement = _FIND_ACCEPTED.format(tasks=self._table("marketplace_tasks"))
+        cursor = await self._connection.execute(statement, (list(task_ids),))
+        return {task_id: token for task_id, token in await cursor.fetchall() if token is not None}
+
+    def _table(self, name: str) -> sql.Identifier:
+        return sql.Identifier(self._schema, name)
+
+    async def _fetch(self, statement: sql.Composed, parameters: dict[str, Any]) -> list[Any]:
+        async with self._connection.cursor(row_factory=namedtuple_row) as cursor:
+            await cursor.execute(statement, parameters)
+            return await cursor.fetchall()

@@ -1,0 +1,54 @@
+"""ConnectorService over gRPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+from stoflow.connector.v1 import connector_service_pb2 as rpc
+from stoflow.connector.v1 import connector_service_pb2_grpc
+
+from stoflow_orchestrator.rpc.credentials import get_credentials, save_credentials
+from stoflow_orchestrator.services.connectors import ConnectorService
+from stoflow_orchestrator.services.credentials import CredentialService
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
+    """Serves ConnectorService."""
+
+    def __init__(self, connectors: ConnectorService, credentials: CredentialService) -> None:
+        self._connectors = connectors
+        self._credentials = credentials
+
+    async def RegisterConnector(
+        self, request: rpc.RegisterConnectorRequest, context: Context
+    ) -> rpc.RegisterConnectorResponse:
+        return await self._connectors.register(request)
+
+    async def StartTasks(self, request: rpc.StartTasksRequest, context: Context) -> rpc.StartTasksResponse:
+        return await self._connectors.start(request)
+
+    async def HeartbeatTasks(
+        self, request: rpc.HeartbeatTasksRequest, context: Context
+    ) -> rpc.HeartbeatTasksResponse:
+        return await self._connectors.heartbeat(request)
+
+    async def ReportTasks(self, request: rpc.ReportTasksRequest, context: Context) -> rpc.ReportTasksResponse:
+        return await self._connectors.report(request)
+
+    async def ReleaseTasks(
+        self, request: rpc.ReleaseTasksRequest, context: Context
+    ) -> rpc.ReleaseTasksResponse:
+        return await self._connectors.release(request)
+
+    async def GetCredentials(
+        self, request: rpc.GetCredentialsRequest, context: Context
+    ) -> rpc.GetCredentialsResponse:
+        return await get_credentials(self._credentials, request)
+
+    async def SaveCredentials(
+        self, request: rpc.SaveCredentialsRequest, context: Context
+    ) -> rpc.SaveCredentialsResponse:
+        return await save_credentials(self._credentials, request)

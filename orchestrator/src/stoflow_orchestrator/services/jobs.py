@@ -1,0 +1,304 @@
+"""Jobs as callers see them: created, read, watched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import uuid_utils.compat as uuid_utils
+from google.protobuf import json_format
+from sqlalchemy import Row
+from stoflow.connector.v1.manifest_pb2 import ActionSpec, Manifest
+from stoflow.connector.v1.task_pb2 import ProductSnapshot, TaskAssignment
+from stoflow.jobs.v1 import job_pb2
+from stoflow.jobs.v1.job_pb2 import Job
+from stoflow.jobs.v1.job_service_pb2 import (
+    CreateJobRequest,
+    ListJobEventsRequest,
+    ListJobEventsResponse,
+    ListJobsRequest,
+    ListJobsResponse,
+    WatchJobRequest,
+    WatchJobResponse,
+)
+
+from stoflow_orchestrator.engine.committer import Committer
+from stoflow_orchestrator.engine.intake import Intake, NewJob
+from stoflow_orchestrator.messages.job import event_message, job_message
+from stoflow_orchestrator.messages.times import to_datetime
+from stoflow_orchestrator.messaging.hints import JobHints
+from stoflow_orchestrator.paging import decode_token, encode_token, page_size, single_number
+from stoflow_orchestrator.repositories.account import AccountRepository
+from stoflow_orchestrator.repositories.database import Database
+from stoflow_orchestrator.repositories.job import JobFilter, JobReader
+from stoflow_orchestrator.repositories.mutation import Mutation, MutationRepository
+from stoflow_orchestrator.services.idempotency import describe_mutation, repeated_result
+from stoflow_orchestrator.services.planning import (
+    Planner,
+    check_options,
+    check_product,
+    find_action,
+    plan_tasks,
+)
+from stoflow_orchestrator.services.snapshots import SnapshotLoader
+from stoflow_orchestrator.services.tenants import TenantDirectory
+from stoflow_orchestrator.storable import check_storable
+from stoflow_service_kit.errors import (
+    AlreadyExistsError,
+    FieldViolation,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
+
+# Hints may be lost: a watcher looks by itself this often.
+WATCH_POLL_SECONDS = 2.0
+MAX_EVENTS_A_READ = 1_000
+
+
+class JobService:
+    """The use cases of JobService."""
+
+    def __init__(
+        self,
+        database: Database,
+        tenants: TenantDirectory,
+        snapshots: SnapshotLoader,
+        planner: Planner,
+        reader: JobReader,
+        committer: Committer,
+        hints: JobHints,
+    ) -> None:
+        self._database = database
+        self._tenants = tenants
+        self._snapshots = snapshots
+        self._planner = planner
+        self._reader = reader
+        self._committer = committer
+        self._hints = hints
+
+    async def create(self, request: CreateJobRequest) -> Job:
+        """Creates a job with its tasks; everything wrong with the request is said before anything is written."""
+        check_storable(request)
+        not_before = _not_before(request)
+        await self._tenants.require(request.tenant_id)
+        mutation = describe_mutation(request.tenant_id, request.request_id, request, str(uuid_utils.uuid7()))
+        # What the first call was checked against may have changed since: a repeated one is not checked again.
+        if (first := await self._find_first(mutation)) is not None:
+            return await self.get(request.tenant_id, UUID(first))
+        account = await self._get_account(request)
+        manifest = await self._planner.get_manifest(account.marketplace)
+        action = find_action(manifest, request.action)
+        snapshot = await self._get_snapshot(request, action, account.marketplace)
+        new_job = _describe(mutation, request, account, manifest, action, snapshot, not_before)
+        intake = await self._committer.create(new_job)
+        return await self.get(request.tenant_id, _created(intake, mutation, request))
+
+    async def _find_first(self, mutation: Mutation) -> str | None:
+        async with self._database.public_transaction() as connection:
+            first = await MutationRepository(connection).find(mutation.tenant_id, mutation.request_id)
+        return None if first is None else repeated_result(mutation, first)
+
+    async def _get_account(self, request: CreateJobRequest) -> Row[Any]:
+        async with self._database.tenant_transaction(request.tenant_id) as connection:
+            account = await AccountRepository(connection).find(UUID(request.account_id))
+        if account is None:
+            raise NotFoundError(
+                f"Tenant {request.tenant_id} has no account {request.account_id}.",
+                reason="ACCOUNT_NOT_FOUND",
+                metadata={"account_id": request.account_id},
+            )
+        return account
+
+    async def _get_snapshot(
+        self, request: CreateJobRequest, action: ActionSpec, marketplace: str
+    ) -> ProductSnapshot | None:
+        if not request.product_id:
+            if action.requires_product:
+                violation = FieldViolation("product_id", f"the action {action.name} needs a product")
+                raise InvalidArgumentError([violation])
+            return None
+        product_id = UUID(request.product_id)
+        found = await self._snapshots.load(request.tenant_id, [product_id], marketplace)
+        if product_id not in found:
+            raise NotFoundError(
+                f"Tenant {request.tenant_id} has no product {request.product_id}.",
+                reason="PRODUCT_NOT_FOUND",
+                metadata={"product_id": request.product_id},
+            )
+        return found[product_id]
+
+    async def get(self, tenant_id: int, job_id: UUID) -> Job:
+        """Returns a job with its tasks."""
+        await self._tenants.require(tenant_id)
+        async with self._reader.snapshot(tenant_id) as snapshot:
+            row = await snapshot.find_job(job_id)
+            if row is None:
+                raise _job_not_found(tenant_id, job_id)
+            return job_message(tenant_id, row, await snapshot.list_tasks(job_id))
+
+    async def list(self, request: ListJobsRequest) -> ListJobsResponse:
+        """Returns a page of jobs without their tasks, newest first."""
+        before = decode_token(request, request.page_token, _single_uuid)
+        await self._tenants.require(request.tenant_id)
+        size = page_size(request)
+        narrow = JobFilter(
+            states=[job_pb2.JobState.Name(s).removeprefix("JOB_STATE_") for s in request.states],
+            product_id=UUID(request.product_id) if request.product_id else None,
+            before_job_id=before,
+        )
+        async with self._reader.snapshot(request.tenant_id) as snapshot:
+            rows = await snapshot.list_jobs(narrow, size + 1)
+        return ListJobsResponse(
+            jobs=[job_message(request.tenant_id, row) for row in rows[:size]],
+            next_page_token=encode_token(request, [rows[size - 1].job_id]) if len(rows) > size else "",
+        )
+
+    async def list_events(self, request: ListJobEventsRequest) -> ListJobEventsResponse:
+        """Returns a page of a job's history, oldest first."""
+        after = decode_token(request, request.page_token, single_number) or 0
+        await self._tenants.require(request.tenant_id)
+        size = page_size(request)
+        job_id = UUID(request.job_id)
+        async with self._reader.snapshot(request.tenant_id) as snapshot:
+            if await snapshot.find_job(job_id) is None:
+                raise _job_not_found(request.tenant_id, job_id)
+            rows = await snapshot.list_events(job_id, after, size + 1)
+        return ListJobEventsResponse(
+            events=[event_message(row) for row in rows[:size]],
+            next_page_token=encode_token(request, [rows[size - 1].sequence]) if len(rows) > size else "",
+        )
+
+    async def watch(self, request: WatchJobRequest) -> AsyncIterator[WatchJobResponse]:
+        """Yields a snapshot, then every event after it, until the job is terminal."""
+        await self._tenants.require(request.tenant_id)
+        job_id = UUID(request.job_id)
+        # Listening begins before the snapshot is read, so no change falls between them.
+        async with self._hints.watch(job_id) as changed:
+            job = await self.get(request.tenant_id, job_id)
+            yield WatchJobResponse(job=job)
+            after = request.after_sequence if request.HasField("after_sequence") else job.event_sequence
+            is_terminal = False
+            while True:
+                changed.clear()
+                async with self._reader.snapshot(request.tenant_id) as snapshot:
+                    row = await snapshot.find_job(job_id)
+                    rows = await snapshot.list_events(job_id, after, MAX_EVENTS_A_READ)
+                if row is None:
+                    raise _job_not_found(request.tenant_id, job_id)
+                for event_row in rows:
+                    yield WatchJobResponse(event=event_message(event_row))
+                    after = event_row.sequence
+                is_terminal = row.finish_time is not None
+                if len(rows) == MAX_EVENTS_A_READ:
+                    continue
+                if is_terminal:
+                    return
+                await _wait(changed, WATCH_POLL_SECONDS)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        # No hint came, or it was lost: the caller looks again either way.
+        return
+
+
+def _not_before(request: CreateJobRequest) -> datetime | None:
+    if not request.HasField("not_before_time"):
+        return None
+    try:
+        return to_datetime(request.not_before_time)
+    except ValueError as error:
+        violation = FieldViolation("not_before_time", "must be a time of the years 1970 to 9000")
+        raise InvalidArgumentError([violation]) from error
+
+
+def _describe(
+    mutation: Mutation,
+    request: CreateJobRequest,
+    account: Row[Any],
+    manifest: Manifest,
+    action: ActionSpec,
+    snapshot: ProductSnapshot | None,
+    not_before: datetime | None,
+) -> NewJob:
+    site = _choose_site(request, account)
+    check_options(action, json_format.MessageToDict(request.options))
+    if snapshot is not None:
+        check_product(action, snapshot)
+    assignment = TaskAssignment(
+        action=action.name, manifest_version=manifest.version, site=site, product=snapshot
+    )
+    assignment.account.account_id = request.account_id
+    json_format.ParseDict(account.settings, assignment.account.settings)
+    if request.HasField("options"):
+        assignment.options.CopyFrom(request.options)
+    return NewJob(
+        request_id=mutation.request_id,
+        method=mutation.method,
+        body_sha256=mutation.body_sha256,
+        job_id=UUID(mutation.result_id),
+        tenant_id=request.tenant_id,
+        marketplace=account.marketplace,
+        account_id=UUID(request.account_id),
+        product_id=UUID(request.product_id) if request.product_id else None,
+        site=site,
+        action=action.name,
+        manifest_version=manifest.version,
+        assignment=assignment.SerializeToString(),
+        priority=request.priority or action.default_priority,
+        max_retries=(request.max_retries if request.HasField("max_retries") else action.default_max_retries),
+        not_before_time=not_before,
+        expire_after_seconds=action.expire_after.ToTimedelta().total_seconds(),
+        tasks=plan_tasks(action, snapshot),
+    )
+
+
+def _choose_site(request: CreateJobRequest, account: Row[Any]) -> str:
+    if not request.site:
+        return str(account.sites[0]) if account.sites else ""
+    if request.site not in account.sites:
+        allowed = ", ".join(account.sites) or "none"
+        violation = FieldViolation("site", f"the account sells on: {allowed}")
+        raise InvalidArgumentError([violation], reason="SITE_NOT_ALLOWED")
+    return request.site
+
+
+def _created(intake: Intake, mutation: Mutation, request: CreateJobRequest) -> UUID:
+    if intake.job_id is not None:
+        return intake.job_id
+    if intake.reused:
+        raise AlreadyExistsError(
+            "This request_id was used before with another body; choose a new one.",
+            reason="REQUEST_ID_REUSED",
+            metadata={"request_id": str(mutation.request_id)},
+        )
+    if intake.existing_job_id is not None:
+        raise AlreadyExistsError(
+            f"Job {intake.existing_job_id} already does {request.action!r} for this account, product and site; "
+            "watch that one, or wait until it ends.",
+            reason="JOB_EXISTS",
+            metadata={"job_id": str(intake.existing_job_id)},
+        )
+    raise UnavailableError(
+        "A job of the same subject has just ended; repeat the call.", retry_after_seconds=0.1
+    )
+
+
+def _job_not_found(tenant_id: int, job_id: UUID) -> NotFoundError:
+    return NotFoundError(
+        f"Tenant {tenant_id} has no job {job_id}.",
+        reason="JOB_NOT_FOUND",
+        metadata={"job_id": str(job_id)},
+    )
+
+
+def _single_uuid(parts: list[str]) -> UUID:
+    (text,) = parts
+    return UUID(text)

@@ -1,0 +1,128 @@
+"""Expands a manifest's action into the tasks of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import uuid_utils.compat as uuid_utils
+from google.protobuf import json_format
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from stoflow.connector.v1.manifest_pb2 import ActionSpec, Manifest, TaskSpec
+from stoflow.connector.v1.task_pb2 import ProductSnapshot
+
+from stoflow_orchestrator.engine.intake import PlannedTask
+from stoflow_orchestrator.repositories import connector as connector_repository
+from stoflow_orchestrator.services.json_schema import schema_violations
+from stoflow_service_kit.clock import Clock
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
+
+# A manifest plans within this time after its registration; reading it for every job would double the reads.
+MANIFEST_CACHE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    manifest: Manifest
+    until: float
+
+
+class Planner:
+    """Knows the manifest that plans each marketplace's new jobs."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._cache: dict[str, _Cached] = {}
+
+    async def get_manifest(self, marketplace: str) -> Manifest:
+        """Returns the manifest that plans the marketplace's new jobs.
+
+        Raises:
+            NotFoundError: MARKETPLACE_NOT_FOUND.
+        """
+        cached = self._cache.get(marketplace)
+        if cached is not None and cached.until > self._clock.monotonic():
+            return cached.manifest
+        async with self._pool.connection() as connection:
+            stored = await connector_repository.find_planning_manifest(connection, marketplace)
+        if stored is None:
+            raise NotFoundError(
+                f"No connector has registered the marketplace {marketplace!r}; start its connector first.",
+                reason="MARKETPLACE_NOT_FOUND",
+                metadata={"marketplace": marketplace},
+            )
+        manifest = Manifest.FromString(stored)
+        self._cache[marketplace] = _Cached(manifest, self._clock.monotonic() + MANIFEST_CACHE_SECONDS)
+        return manifest
+
+    def forget(self, marketplace: str) -> None:
+        """Makes the next job read the manifest again."""
+        self._cache.pop(marketplace, None)
+
+
+def find_action(manifest: Manifest, name: str) -> ActionSpec:
+    """Returns an action of a manifest.
+
+    Raises:
+        InvalidArgumentError: ACTION_NOT_FOUND.
+    """
+    for action in manifest.actions:
+        if action.name == name:
+            return action
+    known = ", ".join(sorted(action.name for action in manifest.actions))
+    violation = FieldViolation("action", f"{manifest.display_name} has no action {name!r}; it has: {known}")
+    raise InvalidArgumentError([violation], reason="ACTION_NOT_FOUND")
+
+
+def check_options(action: ActionSpec, options: dict[str, Any]) -> None:
+    """Checks a job's options against the action's schema.
+
+    Raises:
+        InvalidArgumentError: OPTIONS_INVALID, with every violation.
+    """
+    violations = schema_violations(action.options_schema, options, "options")
+    if violations:
+        raise InvalidArgumentError(violations, reason="OPTIONS_INVALID")
+
+
+def check_product(action: ActionSpec, snapshot: ProductSnapshot) -> None:
+    """Checks whether the marketplace would take the product, as far as the action's schema tells.
+
+    Raises:
+        InvalidArgumentError: PRODUCT_REFUSED, with every violation.
+    """
+    if not action.product_schema:
+        return
+    value = json_format.MessageToDict(snapshot, always_print_fields_with_no_presence=True)
+    violations = schema_violations(action.product_schema, value, "product")
+    if violations:
+        raise InvalidArgumentError(violations, reason="PRODUCT_REFUSED")
+
+
+def plan_tasks(action: ActionSpec, snapshot: ProductSnapshot | None) -> tuple[PlannedTask, ...]:
+    """Expands the action's steps, in order; a step that fans out over images makes a task for each."""
+    return tuple(task for spec in action.tasks for task in _expand(spec, snapshot))
+
+
+def _expand(spec: TaskSpec, snapshot: ProductSnapshot | None) -> Iterator[PlannedTask]:
+    if not spec.for_each:
+        yield _plan(spec, None)
+        return
+    images = snapshot.product.images if snapshot is not None else ()
+    for index in range(len(images)):
+        yield _plan(spec, index)
+
+
+def _plan(spec: TaskSpec, item_index: int | None) -> PlannedTask:
+    is_once = spec.HasField("once")
+    return PlannedTask(
+        task_id=uuid_utils.uuid7(),
+        name=spec.name,
+        item_index=item_index,
+        once_name=spec.once.name if is_once else None,
+        settle_seconds=spec.once.settle.ToTimedelta().total_seconds() if is_once else None,
+        start_to_close_seconds=spec.start_to_close_timeout.ToTimedelta().total_seconds(),
+    )
