@@ -194,6 +194,27 @@ async def test_adopted_offer_that_cannot_be_updated_is_known_to_exist(publishing
     assert (type(error), error.effect) == (RetryableError, EffectOutcome.DONE)
 
 
+async def test_refusal_of_what_is_live_already_is_adopted(publishing: Publishing) -> None:
+    """When eBay refuses to publish and the offer turns out to be live, its listing is the result."""
+    await publishing.until("create_offer")
+    fault = {"errorId": 25019, "domain": "API_INVENTORY", "category": "REQUEST", "message": "Already."}
+    publishing.fault("status", "POST", PUBLISH, status=400, content={"errors": [fault]}, apply="before")
+    result = await publishing.attempt("publish_offer")
+    assert list(publishing.state()["listings"]) == [result.remote_id]
+
+
+async def test_refusal_that_cannot_be_looked_into_leaves_the_effect_unknown(publishing: Publishing) -> None:
+    """When the look after a refusal fails, nobody knows whether the offer is live."""
+    await publishing.until("create_offer")
+    fault = {"errorId": 25019, "domain": "API_INVENTORY", "category": "REQUEST", "message": "Already."}
+    publishing.fault("status", "POST", PUBLISH, status=400, content={"errors": [fault]}, apply="before")
+    publishing.fault("status", "GET", f"{OFFER}/*", status=503, skip=1)
+    error = await fail(publishing, "publish_offer")
+    assert (type(error), error.effect) == (RetryableError, EffectOutcome.UNKNOWN)
+    assert (await publishing.attempt("publish_offer", probe=True)).remote_id
+    assert publishing.created() == (1, 1)
+
+
 async def test_concurrent_access_is_retried(publishing: Publishing) -> None:
     """eBay's refusal of concurrent access to one SKU is retryable."""
     await publishing.until("put_inventory_item")

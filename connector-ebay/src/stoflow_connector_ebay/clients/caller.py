@@ -29,11 +29,21 @@ class EbayCaller:
         self._base_url = base_url.rstrip("/")
 
     async def get(
-        self, seller: Seller, path: str, operation: str, *, params: Mapping[str, str] | None = None
+        self,
+        seller: Seller,
+        path: str,
+        operation: str,
+        *,
+        requires: str,
+        params: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        """Reads; returns the JSON object of the answer."""
+        """Reads; returns the JSON object of the answer, which has the field `requires`."""
         response = await self._send(seller, "GET", path, operation, params=params)
-        return read_object(response, operation)
+        content = read_object(response, operation)
+        # An empty object with status 200 must not pass for "there is nothing".
+        if requires not in content:
+            raise malformed(response, operation, f"no {requires}")
+        return content
 
     async def write(
         self, seller: Seller, method: str, path: str, operation: str, body: Mapping[str, Any] | None = None

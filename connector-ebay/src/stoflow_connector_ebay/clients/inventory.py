@@ -67,7 +67,11 @@ class InventoryClient:
         wanted = {"marketplace_id": seller.site.marketplace_id, "format": "FIXED_PRICE"}
         try:
             content = await self._caller.get(
-                seller, "/offer", f"list the offers of {sku}", params={"sku": sku, **wanted}
+                seller,
+                "/offer",
+                f"list the offers of {sku}",
+                requires="offers",
+                params={"sku": sku, **wanted},
             )
         except EbayRefusedError as error:
             if _says_absent(error):
@@ -94,7 +98,8 @@ class InventoryClient:
     async def get_offer(self, seller: Seller, offer_id: str) -> Offer:
         """Returns an offer."""
         path = f"/offer/{quote(offer_id, safe='')}"
-        return Offer.from_json(await self._caller.get(seller, path, f"read offer {offer_id}"))
+        content = await self._caller.get(seller, path, f"read offer {offer_id}", requires="offerId")
+        return Offer.from_json(content)
 
     async def create_offer(self, seller: Seller, body: Json) -> CreatedOffer:
         """Creates an offer.
