@@ -4,6 +4,7 @@ from stoflow.catalog.v1.listing_pb2 import ListingState
 from stoflow.common.v1.money_pb2 import Money
 from stoflow.connector.v1.task_pb2 import ListingChange
 
+from stoflow_connector_sdk.bootstrap import run_connector
 from stoflow_connector_sdk.credentials import RefreshedTokens, TokenRefresher
 from stoflow_connector_sdk.definition import ConnectorDefinition
 from stoflow_connector_sdk.errors import (
@@ -26,6 +27,7 @@ from stoflow_connector_sdk.http.failures import raise_for_common_status, retry_a
 from stoflow_connector_sdk.http.transport import effect_after
 from stoflow_connector_sdk.lease import Lease
 from stoflow_connector_sdk.results import Absent, Found, ProbeResult, TaskResult, Unclear
+from stoflow_connector_sdk.settings import ConnectorSettings
 from stoflow_connector_sdk.specs import Once, Priority, TaskSpec
 from stoflow_connector_sdk.task import EffectGrant, EffectMode, TaskContext, TaskOutputs, current_task
 
@@ -35,6 +37,7 @@ __all__ = [
     "BaseJobHandler",
     "ConnectorDefinition",
     "ConnectorError",
+    "ConnectorSettings",
     "DefinitionError",
     "DirectAPIJobHandler",
     "EffectGrant",
@@ -68,4 +71,5 @@ __all__ = [
     "effect_after",
     "raise_for_common_status",
     "retry_after_seconds",
+    "run_connector",
 ]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,9 @@ class ConnectorDefinition:
         account_settings_schema: JSON Schema of an account's settings; None accepts none.
         token_refresher: How to refresh access tokens; None for a marketplace without OAuth.
         supported_versions: Earlier manifest versions whose tasks it can still run.
+        default_mappings: The marketplace's own values of reference attributes, used where an operator has
+            set no
+            other: `{"category": {"clothing/women/dresses": "63861"}, "condition": {"VERY_GOOD": "..."}}`.
         closers: Called at the end, such as `client.aclose`.
     """
 
@@ -36,6 +39,7 @@ class ConnectorDefinition:
     account_settings_schema: Mapping[str, Any] | None = None
     token_refresher: TokenRefresher | None = None
     supported_versions: Sequence[str] = ()
+    default_mappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     closers: Sequence[Callable[[], Awaitable[None]]] = ()
 
     @cached_property

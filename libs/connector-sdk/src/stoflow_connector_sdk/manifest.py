@@ -27,6 +27,11 @@ def build_manifest(definition: "ConnectorDefinition") -> manifest_pb2.Manifest:
         display_name=definition.display_name,
         account_settings_schema=_schema_text(definition.account_settings_schema),
         actions=[_action(handler) for handler in definition.handlers],
+        default_mappings=[
+            manifest_pb2.DefaultMapping(attribute=attribute, key=key, value=value)
+            for attribute, values in sorted(definition.default_mappings.items())
+            for key, value in sorted(values.items())
+        ],
     )
 
 

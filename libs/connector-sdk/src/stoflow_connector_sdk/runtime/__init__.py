@@ -1,0 +1,1 @@
+"""What runs a connector: commands in, service methods called, results out."""

@@ -1,0 +1,39 @@
+"""Where commands come from."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+
+class CommandMessage(Protocol):
+    """One delivery of a command."""
+
+    @property
+    def data(self) -> bytes: ...
+
+    async def ack(self) -> None: ...
+
+    async def nak(self, delay: float | None = None) -> None: ...
+
+    async def term(self) -> None: ...
+
+
+class CommandSource(Protocol):
+    """A durable consumer to pull from: `stoflow_service_kit.nats_consumer.PullConsumer`, or a double of
+    it.
+    """
+
+    async def next_batch(self) -> Sequence[CommandMessage]:
+        """Waits for commands; an empty sequence means stopped."""
+        ...
+
+    def wake(self) -> None:
+        """Tells that slots came free."""
+        ...
+
+    async def stop(self) -> None:
+        """Stops pulling and gives back what was not returned yet."""
+        ...
+
+
+OpenSource = Callable[[str, str, Callable[[], int]], CommandSource]
+"""Opens the source of a stream and a consumer; the last argument tells how many commands are welcome."""

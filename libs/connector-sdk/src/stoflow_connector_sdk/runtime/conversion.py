@@ -1,0 +1,162 @@
+"""Between the contract's messages and what connectors see."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+from stoflow.common.v1 import failure_pb2
+from stoflow.connector.v1 import task_pb2
+
+from stoflow_connector_sdk.errors import ConnectorError, PermanentError
+from stoflow_connector_sdk.lease import Lease
+from stoflow_connector_sdk.redaction import remove_secrets
+from stoflow_connector_sdk.results import TaskResult
+from stoflow_connector_sdk.runtime.structs import fill_struct, struct_to_dict
+from stoflow_connector_sdk.task import EffectGrant, EffectMode, TaskContext, TaskOutputs, TokenSource
+from stoflow_service_kit.clock import Clock
+from stoflow_service_kit.grpc_validation import check_message
+
+MAX_OUTPUT_BYTES = 64 * 1024
+_MAX_REMOTE_ID_CHARACTERS = 200
+_EMPTY: Mapping[str, Any] = {}
+_NO_OUTPUTS = TaskOutputs()
+
+
+def task_context(
+    command: task_pb2.TaskCommand,
+    lease_token: str,
+    assignment: task_pb2.TaskAssignment,
+    *,
+    sent_at: float,
+    token_source: TokenSource,
+    clock: Clock,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> TaskContext:
+    """Builds what a service method is given; empty parts cost nothing."""
+    has_product = assignment.HasField("product")
+    account = assignment.account
+    return TaskContext(
+        tenant_id=command.tenant_id,
+        job_id=command.job_id,
+        task_id=command.task_id,
+        action=assignment.action,
+        name=assignment.name,
+        lease=Lease(assignment.lease.ToNanoseconds() / 1e9, sent_at=sent_at, monotonic=monotonic),
+        item_index=assignment.item_index if assignment.HasField("item_index") else None,
+        attempt=assignment.attempt,
+        site=assignment.site,
+        account_id=account.account_id,
+        account_settings=struct_to_dict(account.settings) if account.HasField("settings") else _EMPTY,
+        mappings=dict(assignment.product.mappings) if has_product else _EMPTY,
+        options=struct_to_dict(assignment.options) if assignment.HasField("options") else _EMPTY,
+        outputs=_outputs(assignment) if assignment.outputs else _NO_OUTPUTS,
+        effect=_effect(assignment.effect) if assignment.HasField("effect") else None,
+        lease_token=lease_token,
+        granted_at=clock.monotonic(),
+        product_or_none=assignment.product.product if has_product else None,
+        token_source=token_source,
+        clock=clock,
+    )
+
+
+def _outputs(assignment: task_pb2.TaskAssignment) -> TaskOutputs:
+    found: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for entry in assignment.outputs:
+        output = struct_to_dict(entry.output) if entry.HasField("output") else {}
+        found.setdefault(entry.name, []).append((entry.item_index, output))
+    return TaskOutputs(
+        {
+            name: [output for _, output in sorted(entries, key=lambda entry: entry[0])]
+            for name, entries in found.items()
+        }
+    )
+
+
+def _effect(grant: task_pb2.EffectGrant) -> EffectGrant:
+    return EffectGrant(
+        key=grant.key,
+        generation=grant.generation,
+        # A mode of a later contract is nothing to execute blindly.
+        mode=EffectMode.EXECUTE if grant.mode == task_pb2.EFFECT_MODE_EXECUTE else EffectMode.PROBE,
+        settle_remaining_seconds=grant.settle_remaining.ToNanoseconds() / 1e9,
+        remote_id=grant.remote_id,
+    )
+
+
+def success_report(context: TaskContext, result: TaskResult) -> task_pb2.TaskReport:
+    """Builds the report of a task done.
+
+    Raises:
+        ValueError: The result breaks the contract.
+    """
+    report = _report(context)
+    success = report.success
+    success.SetInParent()
+    if result.output:
+        fill_struct(success.output, result.output)
+        _check_output_size(success.output, result.output)
+    if result.remote_id:
+        if len(result.remote_id) > _MAX_REMOTE_ID_CHARACTERS:
+            raise ValueError(f"remote_id is longer than {_MAX_REMOTE_ID_CHARACTERS} characters")
+        success.remote_id = result.remote_id
+    elif context.effect is not None:
+        raise ValueError("a step with `once` must return the remote_id of what it made")
+    if result.listing is not None:
+        check_message(result.listing)
+        success.listing.CopyFrom(result.listing)
+    return report
+
+
+def _check_output_size(struct: Struct, output: Mapping[str, Any]) -> None:
+    # The binary form is never much smaller than the JSON, and counting it costs next to nothing.
+    if struct.ByteSize() < MAX_OUTPUT_BYTES // 2:
+        return
+    size = len(json.dumps(output, ensure_ascii=False, default=dict).encode())
+    if size > MAX_OUTPUT_BYTES:
+        raise ValueError(f"the output takes {size} bytes as JSON; at most {MAX_OUTPUT_BYTES} are kept")
+
+
+def failure_report(context: TaskContext, error: ConnectorError) -> task_pb2.TaskReport:
+    """Builds the report of a failed attempt, within the contract's bounds and without secrets."""
+    report = _report(context)
+    report.failure.CopyFrom(failure_message(error))
+    return report
+
+
+def failure_message(error: ConnectorError) -> failure_pb2.Failure:
+    """Builds the contract's failure, within its bounds and without secrets."""
+    failure = failure_pb2.Failure(
+        error_class=failure_pb2.ErrorClass.ValueType(error.error_class),
+        effect_outcome=failure_pb2.EffectOutcome.ValueType(error.effect),
+        message=_text(error.message, 4000),
+        code=_text(error.code, 200),
+        http_status=error.http_status if 0 <= error.http_status <= 599 else 0,
+        # Tokens handed out since the error was made are removed as well, which may lengthen the text.
+        raw_body=remove_secrets(error.raw_body).encode()[: 16 * 1024].decode("utf-8", "ignore"),
+    )
+    if isinstance(error, PermanentError):
+        for violation in error.violations[:200]:
+            failure.violations.add(
+                field=_text(violation.field, 300),
+                description=_text(violation.description, 2000),
+                code=_text(violation.code, 100),
+            )
+    if error.retry_after_seconds is not None:
+        failure.retry_after.FromNanoseconds(int(max(error.retry_after_seconds, 0) * 1e9))
+    return failure
+
+
+def _report(context: TaskContext) -> task_pb2.TaskReport:
+    return task_pb2.TaskReport(
+        tenant_id=context.tenant_id,
+        job_id=context.job_id,
+        task_id=context.task_id,
+        lease_token=context.lease_token,
+    )
+
+
+def _text(text: str, limit: int) -> str:
+    clean = remove_secrets(text).encode("utf-8", "replace").decode().replace("\x00", "")
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
