@@ -175,7 +175,16 @@ class Gateway:
         call = make_call(scope, body)
         subject = self.marketplace.identify(call)
         exchange = Exchange(self, call, subject, self.log.open(call, subject), wire)
-        rule = self.faults.take(call, subject)
+        try:
+            await self._handle(exchange)
+        except Exception:
+            # The server answers 500 and logs the traceback; a test that reads the log must see that this
+            # ended.
+            await self.log.close(exchange.entry, "failed")
+            raise
+
+    async def _handle(self, exchange: Exchange) -> None:
+        rule = self.faults.take(exchange.call, exchange.subject)
         if rule is None:
             await exchange.answer(await exchange.obey())
             return

@@ -22,7 +22,7 @@ HARMLESS_FORM_FIELDS = frozenset({"grant_type", "scope", "redirect_uri"})
 
 @dataclass(slots=True)
 class LogEntry:
-    """One request. `outcome` is pending, answered, client_gone, reset or given_up."""
+    """One request. `outcome` is pending, answered, client_gone, reset, given_up or failed."""
 
     seq: int
     kind: str
