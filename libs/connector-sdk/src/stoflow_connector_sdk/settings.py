@@ -14,8 +14,7 @@ class ConnectorSettings(ServiceSettings):
     marketplace: str | None = Field(
         default=None,
         pattern=r"^[a-z][a-z0-9-]{0,31}$",
-        description="name to register as, such as ebay-sandbox; lower-case letters, digits and dashes, at
-        most 32",
+        description="name to register as, such as ebay-sandbox: lower-case letters, digits and dashes",
     )
     drain_grace_seconds: float = Field(
         default=15.0, ge=0, le=3600, description="seconds that running tasks get at the end, from 0 to 3600"

@@ -1,17 +1,21 @@
 """Calls to the orchestrator, repeated until it answers."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import grpc.aio
 from stoflow.connector.v1 import connector_service_pb2 as pb
-from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub, ConnectorServiceStub
+from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceStub
 
 from stoflow_service_kit.backoff import Backoff
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.grpc_status import RichError, rich_error
 from stoflow_service_kit.logs import get_logger
+
+if TYPE_CHECKING:
+    # Exists only in the stub file.
+    from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub
 
 log = get_logger(__name__)
 
