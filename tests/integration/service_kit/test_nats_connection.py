@@ -118,3 +118,17 @@ async def test_reconnects_to_a_server_that_was_away(own_nats: NatsServer) -> Non
     await connection.flush()
     await connection.close()
     assert fatal == []
+
+
+async def test_a_wait_for_the_server_can_be_cancelled(tmp_path: Path) -> None:
+    """A service told to stop while it waits for NATS stops waiting, and leaves no task behind."""
+    server = NatsServer(tmp_path / "store")
+    server.start()
+    server.stop()
+    before = asyncio.all_tasks()
+    connecting = asyncio.create_task(connect_nats(server.url, "early", on_fatal=print, backoff=FAST))
+    await asyncio.sleep(0.2)
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    assert asyncio.all_tasks() == before

@@ -52,7 +52,6 @@ async def connect_nats(
     on_fatal: Callable[[Exception], None],
     inbox_prefix: str = "_INBOX",
     tls: ssl.SSLContext | None = None,
-    nkeys_seed: str | None = None,
     backoff: Backoff | None = None,
 ) -> NatsConnection:
     """Connects, waiting for the server for as long as it takes, and reconnects for ever after.
@@ -64,7 +63,6 @@ async def connect_nats(
             neither, so a service stops.
         inbox_prefix: Where answers arrive; a restricted user may listen only below its own.
         tls: Certificates, for `tls://`.
-        nkeys_seed: Path of a file with the user's nkey seed.
         backoff: Delays between attempts, at start and after a loss.
 
     Raises:
@@ -74,8 +72,6 @@ async def connect_nats(
     connection = NatsConnection()
     events = _Events(connection, address, on_fatal, backoff or Backoff())
     options: dict[str, Any] = {"tls": tls} if tls else {}
-    if nkeys_seed:
-        options["nkeys_seed"] = nkeys_seed
     connecting = asyncio.ensure_future(
         connection.connect(
             [server.strip() for server in url.split(",")],
@@ -96,15 +92,19 @@ async def connect_nats(
     refused = asyncio.ensure_future(events.refused.wait())
     try:
         await asyncio.wait([connecting, refused], return_when=asyncio.FIRST_COMPLETED)
-        if connecting.done():
-            await connecting
-            events.on_connected()
-            return connection
-        # nats-py would repeat wrong credentials for ever.
-        raise StartError(f"NATS at {address} refuses the credentials of NATS_URL.")
-    finally:
+        if not connecting.done():
+            # nats-py would repeat wrong credentials for ever.
+            raise StartError(f"NATS at {address} refuses the credentials of NATS_URL.")
+        await connecting
+    except BaseException:
         connecting.cancel()
+        await asyncio.wait([connecting])
+        await connection.close()
+        raise
+    finally:
         refused.cancel()
+    events.on_connected()
+    return connection
 
 
 class _Events:
