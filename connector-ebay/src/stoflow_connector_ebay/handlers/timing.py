@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 # The longest step makes five requests and a token refresh; one more leaves room for the work in between.
 _REQUESTS_IN_A_STEP = 7
+# However short requests are, the machine itself may be slow.
+_LEAST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Timing:
     @property
     def repeatable_seconds(self) -> float:
         """How long an attempt at a repeatable step may take."""
-        return _REQUESTS_IN_A_STEP * self.request_timeout_seconds
+        return max(_REQUESTS_IN_A_STEP * self.request_timeout_seconds, _LEAST_SECONDS)
 
     @property
     def once_seconds(self) -> float:
