@@ -97,10 +97,9 @@ def _apply(active: ActiveTask, directive: pb.TaskDirective.ValueType, sent_at: f
     if directive == pb.TASK_DIRECTIVE_CONTINUE:
         context.lease.extend(sent_at)
     elif directive == pb.TASK_DIRECTIVE_CANCEL:
-        context.lease.extend(sent_at)
+        # Not extended: a job that ended keeps its leases only until they run out.
         context.state.request_stop("the job was cancelled")
     elif directive == pb.TASK_DIRECTIVE_PAUSE:
-        context.lease.extend(sent_at)
         context.state.request_stop("the job was paused")
     elif directive == pb.TASK_DIRECTIVE_LEASE_LOST:
         # Also the answer for an attempt whose report was accepted while this call was on its way.
