@@ -114,7 +114,7 @@ class Executor:
         )
 
     def _count(self, context: TaskContext, outcome: str) -> None:
-        self._metrics.results.labels(context.action, context.name, outcome).inc()
+        self._metrics.count_result(context.action, context.name, outcome)
 
 
 async def _bounded(handler: BaseJobHandler, active: ActiveTask, seconds: float) -> TaskResult:

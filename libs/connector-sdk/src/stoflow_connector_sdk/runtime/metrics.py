@@ -13,6 +13,8 @@ class ConnectorMetrics:
             ["action", "step", "outcome"],
             registry=registry,
         )
+        # Looking a child up by its labels costs more than counting, and there are few of them.
+        self._children: dict[tuple[str, str, str], Counter] = {}
         self.reports = Counter(
             "stoflow_connector_reports",
             "Reports that were answered, by decision.",
@@ -30,3 +32,11 @@ class ConnectorMetrics:
             "Attempts between grant and answered report.",
             registry=registry,
         )
+
+    def count_result(self, action: str, step: str, outcome: str) -> None:
+        """Counts one attempt that ended."""
+        key = (action, step, outcome)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self.results.labels(*key)
+        child.inc()

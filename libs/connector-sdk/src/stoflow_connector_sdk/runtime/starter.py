@@ -18,8 +18,6 @@ from stoflow_connector_sdk.runtime.metrics import ConnectorMetrics
 from stoflow_connector_sdk.task import TokenSource
 from stoflow_service_kit.batching import Batcher
 from stoflow_service_kit.clock import Clock
-from stoflow_service_kit.errors import InvalidArgumentError
-from stoflow_service_kit.grpc_validation import check_message
 from stoflow_service_kit.logs import get_logger
 
 log = get_logger(__name__)
@@ -116,12 +114,8 @@ class Starter:
     async def _accept(self, message: CommandMessage) -> PendingStart | None:
         try:
             command = TaskCommand.FromString(message.data)
-            check_message(command)
-        except (DecodeError, InvalidArgumentError) as error:
-            # It can never become a command; left alone it would come back for ever.
-            log.error("command_malformed", error=str(error))  # noqa: TRY400
-            await _quietly(message.term())
-            self._slots.give_back()
+        except DecodeError as error:
+            await self._discard(message, str(error))
             return None
         key = (command.task_id, command.dispatch)
         if key in self._pending:
@@ -131,6 +125,12 @@ class Starter:
         entry = PendingStart(message, pb.TaskStart(command=command, lease_token=str(uuid.uuid4())))
         self._pending[key] = entry
         return entry
+
+    async def _discard(self, message: CommandMessage, reason: str) -> None:
+        # It can never become a task; left alone it would come back for ever.
+        log.error("command_malformed", error=reason)
+        await _quietly(message.term())
+        self._slots.give_back()
 
     async def _flush(self, group: Sequence[PendingStart]) -> Sequence[pb.TaskStartResult | Exception]:
         request = pb.StartTasksRequest(instance_id=self._instance_id, starts=[entry.start for entry in group])
@@ -155,6 +155,9 @@ class Starter:
                 return answer.results
 
     async def _settle(self, entry: PendingStart, result: pb.TaskStartResult | Exception) -> None:
+        if isinstance(result, CallError) and result.status.code is grpc.StatusCode.INVALID_ARGUMENT:
+            await self._discard(entry.message, str(result))
+            return
         if isinstance(result, Exception):
             if not self._closing:
                 log.error("start_failed", task_id=entry.start.command.task_id, error=str(result))
