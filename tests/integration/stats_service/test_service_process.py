@@ -20,7 +20,7 @@ from stoflow_sandbox.processes import ServiceProcess
 from stoflow_sandbox.servers import NatsServer
 from stoflow_sandbox.servers.ports import find_free_port
 from stoflow_service_kit.grpc_channel import open_channel, rich_error
-from stoflow_stats_service.migrations.runner import LOCK_KEY
+from stoflow_stats_service.migrations.runner import LOCK_KEY, migrate
 from tests.integration.service_kit.waiting import until
 from tests.integration.stats_service.ack_sink import AckSink
 from tests.integration.stats_service.conftest import EventStream, StartService, address_of
@@ -166,6 +166,24 @@ async def test_malformed_messages_harm_no_others(events: EventStream, start_serv
     assert "impossible" in event["error"]
     (row,) = await get_stats(address_of(service))
     assert row.total_count == 3
+
+
+async def test_what_the_database_refuses_harms_no_others(
+    events: EventStream, start_service: StartService, database_url: str
+) -> None:
+    """A message that only the database refuses is found among its neighbours and kept, and they are counted."""
+    await events.create()
+    await events.publish_each([now_event(tenant_id=tenant) for tenant in (1, 2, 13, 4, 5)])
+    migrate(database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("ALTER TABLE stats.marketplace_job_stats ADD CHECK (tenant_id <> 13)")
+    service = start_service()
+    await events.until_counted(4)
+    await until(lambda: metric(service, "stats_messages_refused_total") == 1)
+    (refused,) = logged(service, "message_refused")
+    assert refused["stream_sequence"] == 3
+    info = await events.consumer()
+    assert (info.num_pending, info.num_ack_pending) == (0, 1)
 
 
 async def test_kill_between_commit_and_ack_counts_once(
