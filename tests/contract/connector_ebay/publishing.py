@@ -98,11 +98,11 @@ class Publishing:
 
     def use(self, settings: EbaySettings) -> None:
         """Begins a connector with these settings; the ones before are closed at the end."""
-        definition = make_definition(settings)
-        self._definitions.append(definition)
+        self.definition = make_definition(settings)
+        self._definitions.append(self.definition)
         self.settings = settings
-        self.handler = definition.handlers[0]
-        self.tokens = RefreshingTokens(definition.token_refresher, self.seller.refresh_token)
+        self.handler = self.definition.handlers[0]
+        self.tokens = RefreshingTokens(self.definition.token_refresher, self.seller.refresh_token)
 
     def renew(self, **options: Any) -> None:
         """Changes the seller at eBay; its consent is given anew."""
