@@ -1,0 +1,74 @@
+"""PostgreSQL and NATS: started here, or those that the environment names."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from stoflow_sandbox.demo.console import Reporter
+from stoflow_sandbox.demo.folders import Folders
+from stoflow_sandbox.demo.ports import AnyPorts, KeptPorts
+from stoflow_sandbox.demo.reachability import wait_for_nats, wait_for_postgres
+from stoflow_sandbox.demo.settings import DemoSettings
+from stoflow_sandbox.servers import NatsServer, PostgresServer
+from stoflow_service_kit.database import database_address
+from stoflow_service_kit.nats import nats_address
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUrls:
+    """Addresses with passwords, for the services only."""
+
+    database: str
+    nats: str
+
+
+def provide_servers(
+    stack: ExitStack,
+    settings: DemoSettings,
+    folders: Folders,
+    ports: AnyPorts | KeptPorts,
+    reporter: Reporter,
+    timeout_seconds: float,
+) -> ServerUrls:
+    """Starts what the environment does not name; the stack stops it again."""
+    return ServerUrls(
+        database=_provide_postgres(stack, settings, folders, ports, reporter, timeout_seconds),
+        nats=_provide_nats(stack, settings, folders, ports, reporter, timeout_seconds),
+    )
+
+
+def _provide_postgres(
+    stack: ExitStack,
+    settings: DemoSettings,
+    folders: Folders,
+    ports: AnyPorts | KeptPorts,
+    reporter: Reporter,
+    timeout_seconds: float,
+) -> str:
+    if url := settings.database_url:
+        wait_for_postgres(url, timeout_seconds, lambda text: reporter.step("PostgreSQL", text))
+        reporter.step("PostgreSQL", f"{database_address(url)}, as DATABASE_URL says; none is started")
+        return url
+    server = PostgresServer(folders.postgres, port=ports.choose("postgres"))
+    stack.enter_context(server)
+    reporter.step("PostgreSQL", f"started, {database_address(server.url)}")
+    return server.url
+
+
+def _provide_nats(
+    stack: ExitStack,
+    settings: DemoSettings,
+    folders: Folders,
+    ports: AnyPorts | KeptPorts,
+    reporter: Reporter,
+    timeout_seconds: float,
+) -> str:
+    if url := settings.nats_url:
+        wait_for_nats(url, timeout_seconds, lambda text: reporter.step("NATS", text))
+        reporter.step("NATS", f"{nats_address(url)}, as NATS_URL says; none is started")
+        return url
+    server = NatsServer(folders.nats, port=ports.choose("nats"))
+    stack.enter_context(server)
+    reporter.step("NATS", f"started, {nats_address(server.url)}")
+    return server.url

@@ -1,0 +1,146 @@
+"""The services and marketplace sandboxes of one machine, each a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from stoflow_sandbox.demo.addresses import Addresses
+from stoflow_sandbox.demo.console import Reporter
+from stoflow_sandbox.demo.folders import Folders
+from stoflow_sandbox.demo.marketplaces import DemoMarketplace
+from stoflow_sandbox.demo.ports import AnyPorts, KeptPorts
+from stoflow_sandbox.demo.secrets_file import load_or_create
+from stoflow_sandbox.demo.servers import ServerUrls, provide_servers
+from stoflow_sandbox.demo.settings import DemoSettings
+from stoflow_sandbox.processes import ServiceProcess, Supervisor
+from stoflow_sandbox.servers.ports import LOOPBACK
+from stoflow_service_kit.database import database_address
+from stoflow_service_kit.nats import nats_address
+
+
+class System:
+    """Everything that runs on this machine; leaving the context stops it, what started last first."""
+
+    def __init__(
+        self,
+        settings: DemoSettings,
+        folders: Folders,
+        ports: AnyPorts | KeptPorts,
+        marketplaces: Sequence[DemoMarketplace],
+        reporter: Reporter,
+        timeout_seconds: float,
+    ) -> None:
+        self._settings = settings
+        self._folders = folders
+        self._ports = ports
+        self._marketplaces = marketplaces
+        self._reporter = reporter
+        self._timeout_seconds = timeout_seconds
+        self._secrets = load_or_create(folders.secrets_file)
+        self._supervisor = Supervisor(folders.logs)
+        self._servers = ExitStack()
+
+    def __enter__(self) -> Addresses:
+        try:
+            return self._start()
+        except BaseException:
+            self._stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        # Services first, while their servers still answer; the servers even if a second interrupt comes.
+        try:
+            self._supervisor.stop_all()
+        finally:
+            self._servers.close()
+
+    @property
+    def services(self) -> Sequence[ServiceProcess]:
+        return self._supervisor.services
+
+    def _start(self) -> Addresses:
+        # They need no server, so they start while PostgreSQL does.
+        sandboxes = {one.name: self._spawn_sandbox(one) for one in self._marketplaces}
+        urls = provide_servers(
+            self._servers, self._settings, self._folders, self._ports, self._reporter, self._timeout_seconds
+        )
+        orchestrator = self._spawn("orchestrator", "stoflow_orchestrator", self._orchestrator(urls))
+        stats = self._spawn("stats-service", "stoflow_stats_service", self._common("stats-service", urls))
+        sandbox_urls = {name: self._sandbox_url(name, process) for name, process in sandboxes.items()}
+        serving = self._wait(orchestrator)
+        orchestrator_address = serving["grpc_address"]
+        connectors = {
+            one.name: self._spawn_connector(one, urls, orchestrator_address, sandbox_urls[one.name])
+            for one in self._marketplaces
+        }
+        stats_serving = self._wait(stats)
+        return Addresses(
+            database=database_address(urls.database),
+            nats=nats_address(urls.nats),
+            orchestrator=orchestrator_address,
+            orchestrator_http=serving["http_address"],
+            stats=stats_serving["grpc_address"],
+            stats_http=stats_serving["http_address"],
+            connectors={name: self._wait(process)["http_address"] for name, process in connectors.items()},
+            sandboxes=sandbox_urls,
+        )
+
+    def _spawn(self, name: str, module: str, environment: dict[str, str]) -> ServiceProcess:
+        return self._supervisor.start(name, [sys.executable, "-m", module], environment)
+
+    def _spawn_sandbox(self, marketplace: DemoMarketplace) -> ServiceProcess:
+        name = f"sandbox-{marketplace.name}"
+        environment = {
+            "HTTP_ADDRESS": self._listen(name),
+            "STATE_DIR": str(self._folders.sandbox(marketplace.name)),
+        }
+        return self._spawn(name, marketplace.sandbox_module, environment)
+
+    def _spawn_connector(
+        self, marketplace: DemoMarketplace, urls: ServerUrls, orchestrator: str, sandbox_url: str
+    ) -> ServiceProcess:
+        name = f"connector-{marketplace.name}"
+        environment = {
+            **self._common(name, urls),
+            "ORCHESTRATOR_ADDRESS": orchestrator,
+            "MARKETPLACE": marketplace.name,
+            **marketplace.connector_environment(sandbox_url, self._secrets),
+        }
+        # A connector has no database, so it is not told where one is.
+        environment["DATABASE_URL"] = ""
+        return self._spawn(name, marketplace.connector_module, environment)
+
+    def _orchestrator(self, urls: ServerUrls) -> dict[str, str]:
+        return {
+            **self._common("orchestrator", urls),
+            "IMAGE_STORE_PATH": str(self._folders.images),
+            "IMAGE_URL_KEY": self._secrets.key("image address key"),
+            "IMAGE_BASE_URL": "",
+            "CREDENTIALS_KEYS": f"demo:{self._secrets.key('credentials key')}",
+        }
+
+    def _common(self, name: str, urls: ServerUrls) -> dict[str, str]:
+        return {
+            "DATABASE_URL": urls.database,
+            "NATS_URL": urls.nats,
+            "GRPC_ADDRESS": self._listen(f"{name} grpc"),
+            "HTTP_ADDRESS": self._listen(f"{name} http"),
+        }
+
+    def _listen(self, name: str) -> str:
+        return f"{LOOPBACK}:{self._ports.choose(name)}"
+
+    def _sandbox_url(self, name: str, process: ServiceProcess) -> str:
+        url = f"http://{process.wait_ready(self._timeout_seconds)['http_address']}"
+        self._reporter.step(f"{name} sandbox", f"serves {url}")
+        return url
+
+    def _wait(self, process: ServiceProcess) -> dict[str, str]:
+        ready = process.wait_ready(self._timeout_seconds)
+        self._reporter.step(process.name, f"serves gRPC at {ready['grpc_address']}")
+        return ready
