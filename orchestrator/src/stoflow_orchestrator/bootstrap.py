@@ -182,7 +182,7 @@ def _add_servicers(
     policy = ConnectorPolicy(timedelta(seconds=settings.lease_seconds), _retry_policy(settings))
     jobs = JobService(database, tenants, SnapshotLoader(database), planner, reader, engine.committer, hints)
     connectors = ConnectorService(
-        pool, engine.committer, engine.admission, engine.streams, planner, addresses, reader, policy
+        pool, engine.committer, engine.admission, engine.streams, planner, addresses, tenants, reader, policy
     )
     tenant_service = TenantService(database, create_migration_engine(settings.database_url))
     accounts = AccountService(database, tenants, box, resume_account_jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -47,12 +47,13 @@ def _walk_value(value: Any, path: str) -> Iterator[FieldViolation]:
     elif isinstance(value, float):
         if not math.isfinite(value):
             yield FieldViolation(path, "must be a finite number")
-    elif isinstance(value, Mapping):
+    elif hasattr(value, "items"):
+        # Not isinstance: protobuf's own map containers are no Mappings.
         for key, entry in value.items():
             if isinstance(key, str) and "\0" in key:
                 yield FieldViolation(path, "must not have keys with NUL characters")
             shown = str(key).replace("\0", "\\0")
             yield from _walk_value(entry, f'{path}["{shown}"]')
-    elif not isinstance(value, bytes) and hasattr(value, "__iter__"):
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
         for index, entry in enumerate(value):
             yield from _walk_value(entry, f"{path}[{index}]")

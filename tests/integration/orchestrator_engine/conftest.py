@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 import pytest
@@ -45,16 +46,18 @@ class Shop:
         self.account_id = await self.stubs.create_account(self.tenant_id, self.marketplace)
         return connector
 
-    async def add_connector(self, content: manifest_pb2.Manifest, slots: int = 4) -> Connector:
-        connector = Connector(self.stubs, self.orchestrator.nats_url, content, slots)
+    async def add_connector(
+        self, content: manifest_pb2.Manifest, slots: int = 4, supported_versions: tuple[str, ...] = ()
+    ) -> Connector:
+        connector = Connector(self.stubs, self.orchestrator.nats_url, content, slots, supported_versions)
         self.connectors.append(connector)
         await connector.register()
         return connector
 
-    async def create_job(self, product_id: str = "", **values: object) -> job_pb2.Job:
+    async def create_job(self, product_id: str = "", **values: Any) -> job_pb2.Job:
         return (await self.stubs.jobs.CreateJob(self.job_request(product_id, **values))).job
 
-    def job_request(self, product_id: str = "", **values: object) -> job_service_pb2.CreateJobRequest:
+    def job_request(self, product_id: str = "", **values: Any) -> job_service_pb2.CreateJobRequest:
         fields: dict[str, object] = {
             "request_id": str(uuid.uuid4()),
             "tenant_id": self.tenant_id,
@@ -84,7 +87,7 @@ class Shop:
 
     async def query(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         async with await psycopg.AsyncConnection.connect(self.orchestrator.database_url) as connection:
-            cursor = await connection.execute(statement, parameters)  # type: ignore[arg-type]
+            cursor = await connection.execute(statement, parameters)
             return await cursor.fetchall()
 
 
@@ -98,7 +101,7 @@ async def shop(orchestrator: OrchestratorProcess) -> AsyncIterator[Shop]:
     await stubs.close()
 
 
-def options(**values: object) -> struct_pb2.Struct:
+def options(**values: Any) -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
     struct.update(values)
     return struct

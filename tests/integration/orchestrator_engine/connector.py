@@ -56,13 +56,17 @@ class Connector:
     nats_url: str
     manifest: manifest_pb2.Manifest
     slots: int = 4
+    supported_versions: tuple[str, ...] = ()
     instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     _client: Client | None = None
     _subscription: JetStreamContext.PullSubscription | None = None
 
     async def register(self) -> rpc.RegisterConnectorResponse:
         request = rpc.RegisterConnectorRequest(
-            instance_id=self.instance_id, manifest=self.manifest, slots=self.slots
+            instance_id=self.instance_id,
+            manifest=self.manifest,
+            slots=self.slots,
+            supported_versions=self.supported_versions,
         )
         response = await self.stubs.connector.RegisterConnector(request)
         if self._client is None:

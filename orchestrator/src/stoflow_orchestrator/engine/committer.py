@@ -89,9 +89,12 @@ class Committer:
         commands = [item for item in items if isinstance(item, Command)]
         new_jobs = [item for item in items if isinstance(item, NewJob)]
         async with self._pool.connection() as connection, connection.transaction():
-            changes = await load(connection, commands)
-            results: dict[int, Any] = {id(command): command.decide(changes) for command in commands}
-            publication = await write_changes(connection, changes)
+            results: dict[int, Any] = {}
+            publication = Publication()
+            if commands:
+                changes = await load(connection, commands)
+                results = {id(command): command.decide(changes) for command in commands}
+                publication = await write_changes(connection, changes)
             if new_jobs:
                 results.update(await self._create(connection, new_jobs, publication))
             if acknowledged := self._take_acknowledged():

@@ -119,7 +119,7 @@ class Publisher:
             return
         outcomes = await self.jetstream.publish(messages)
         if any(isinstance(outcome, NoStreamResponseError) for outcome in outcomes):
-            outcomes = await self._publish_again(messages, outcomes)
+            outcomes = await self._publish_again({d.marketplace for d in dispatches}, messages, outcomes)
         for event, outcome in zip(events, outcomes[len(dispatches) :], strict=True):
             if outcome is None:
                 self._acknowledged.append(event.outbox_id)
@@ -128,10 +128,10 @@ class Publisher:
             log.warning("messages_not_published", failed=len(failed), of=len(messages), error=repr(failed[0]))
 
     async def _publish_again(
-        self, messages: Sequence[OutgoingMessage], outcomes: list[Exception | None]
+        self, marketplaces: set[str], messages: Sequence[OutgoingMessage], outcomes: list[Exception | None]
     ) -> list[Exception | None]:
         try:
-            await self.streams.restore()
+            await self.streams.restore(marketplaces)
         except nats.errors.Error as error:
             log.warning("streams_not_restored", error=repr(error))
             return outcomes

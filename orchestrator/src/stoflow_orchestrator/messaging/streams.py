@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import structlog
 from nats.js import JetStreamContext
@@ -46,7 +47,6 @@ class Streams:
 
     jetstream: JetStreamContext
     replicas: int
-    _marketplaces: set[str] = field(default_factory=set)
 
     async def ensure_events(self) -> None:
         """Makes the stream of result events exist."""
@@ -85,11 +85,11 @@ class Streams:
             max_ack_pending=20_000,
         )
         await ensure_consumer(self.jetstream, tasks_stream(marketplace), consumer)
-        self._marketplaces.add(marketplace)
 
-    async def restore(self) -> None:
-        """Makes everything that this process knows of exist again, after JetStream said that it does not."""
-        log.warning("restoring_streams", marketplaces=sorted(self._marketplaces))
+    async def restore(self, marketplaces: Iterable[str]) -> None:
+        """Makes streams exist again, after JetStream said that one of them does not."""
+        names = sorted(set(marketplaces))
+        log.warning("restoring_streams", marketplaces=names)
         await self.ensure_events()
-        for marketplace in sorted(self._marketplaces):
+        for marketplace in names:
             await self.ensure_marketplace(marketplace)

@@ -50,7 +50,7 @@ async def archive_jobs(connection: Connection, tenant_id: int, limit: int) -> in
         statement = _COPY.format(
             target=sql.Identifier(schema, table), source=sql.Identifier("public", source), columns=columns
         )
-        await connection.execute(statement, (job_ids,))
+        await connection.execute(statement, (job_ids,), prepare=False)
     for source in ("live_events", "live_tasks", "live_jobs"):
         statement = sql.SQL("DELETE FROM {source} WHERE job_id = ANY(%s)").format(
             source=sql.Identifier("public", source)

@@ -131,7 +131,7 @@ class JobSnapshot:
     async def find_accepted_tokens(self, task_ids: Sequence[UUID]) -> dict[UUID, UUID]:
         """Returns, for archived tasks, the token of the report that was accepted last."""
         statement = _FIND_ACCEPTED.format(tasks=self._table("marketplace_tasks"))
-        cursor = await self._connection.execute(statement, (list(task_ids),))
+        cursor = await self._connection.execute(statement, (list(task_ids),), prepare=False)
         return {task_id: token for task_id, token in await cursor.fetchall() if token is not None}
 
     def _table(self, name: str) -> sql.Identifier:
@@ -139,5 +139,6 @@ class JobSnapshot:
 
     async def _fetch(self, statement: sql.Composed, parameters: dict[str, Any]) -> list[Any]:
         async with self._connection.cursor(row_factory=namedtuple_row) as cursor:
-            await cursor.execute(statement, parameters)
+            # Unprepared: each tenant has statements of its own.
+            await cursor.execute(statement, parameters, prepare=False)
             return await cursor.fetchall()

@@ -1,6 +1,7 @@
 """What accepted results change in tenants' own schemas, in the transaction of the result.
 
-Plain psycopg with the schema's name as an identifier: the hot path has no SQLAlchemy connection.
+Plain psycopg with the schema's name as an identifier: the hot path has no SQLAlchemy connection. Unprepared: each
+schema makes statements of its own, and prepared ones would push out those of the hot path.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ async def apply_listings(connection: Connection, updates: Iterable[ListingUpdate
                 change.price.amount_minor if has_price else None,
                 update.product_version,
             ),
+            prepare=False,
         )
 
 
@@ -74,4 +76,4 @@ async def refuse_accounts(connection: Connection, accounts: Iterable[tuple[int, 
     await connection.execute(_CLOSE_GATES, ([account_id for _, account_id in ordered],))
     for tenant_id, group in groupby(ordered, key=lambda pair: pair[0]):
         statement = _REFUSE_ACCOUNT.format(schema=sql.Identifier(tenant_schema(tenant_id)))
-        await connection.execute(statement, ([account_id for _, account_id in group],))
+        await connection.execute(statement, ([account_id for _, account_id in group],), prepare=False)

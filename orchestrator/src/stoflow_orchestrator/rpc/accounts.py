@@ -1,7 +1,5 @@
 """stoflow.accounts.v1.AccountService."""
 
-
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """stoflow.catalog.v1.ListingService."""
 
-
-
 from __future__ import annotations
 
 from typing import Any

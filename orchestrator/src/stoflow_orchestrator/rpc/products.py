@@ -1,9 +1,9 @@
 """stoflow.catalog.v1.ProductService."""
 
-
-
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -23,9 +23,13 @@ from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceServicer
 
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.products import ProductService
-from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, ServiceError
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+
+# Five times the largest picture.
+MAX_DISCARDED_BYTES = 60 * 1024 * 1024
+MAX_DISCARD_SECONDS = 10
 
 
 class ProductServicer(ProductServiceServicer):
@@ -41,10 +45,16 @@ class ProductServicer(ProductServiceServicer):
     async def AddProductImage(
         self, request_iterator: AsyncIterator[AddProductImageRequest], context: _Context
     ) -> AddProductImageResponse:
-        first = await anext(aiter(request_iterator), None)
-        if first is None or not first.HasField("header"):
-            raise InvalidArgumentError([FieldViolation("header", "The first message must carry the header.")])
-        product = await self._images.add(first.header, _chunks(request_iterator))
+        try:
+            first = await anext(aiter(request_iterator), None)
+            if first is None or not first.HasField("header"):
+                raise InvalidArgumentError(
+                    [FieldViolation("header", "The first message must carry the header.")]
+                )
+            product = await self._images.add(first.header, _chunks(request_iterator))
+        except ServiceError:
+            await _discard(request_iterator)
+            raise
         return AddProductImageResponse(product=product)
 
     async def GetProduct(self, request: GetProductRequest, context: _Context) -> GetProductResponse:
@@ -62,3 +72,14 @@ async def _chunks(messages: AsyncIterator[AddProductImageRequest]) -> AsyncItera
                 [FieldViolation("header", "Only the first message carries the header.")]
             )
         yield message.chunk
+
+
+async def _discard(messages: AsyncIterator[AddProductImageRequest]) -> None:
+    # A grpc.aio client that is still sending when it is refused reports its failed write in place of the refusal.
+    size_bytes = 0
+    with contextlib.suppress(TimeoutError, ServiceError):
+        async with asyncio.timeout(MAX_DISCARD_SECONDS):
+            async for message in messages:
+                size_bytes += len(message.chunk)
+                if size_bytes > MAX_DISCARDED_BYTES:
+                    return

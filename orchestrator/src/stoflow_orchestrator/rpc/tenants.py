@@ -1,7 +1,5 @@
 """stoflow.tenants.v1.TenantService."""
 
-
-
 from __future__ import annotations
 
 from typing import Any

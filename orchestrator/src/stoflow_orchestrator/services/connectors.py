@@ -30,6 +30,7 @@ from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories.job import JobReader
 from stoflow_orchestrator.services.image_addresses import ImageAddresses
 from stoflow_orchestrator.services.planning import Planner
+from stoflow_orchestrator.services.tenants import TenantDirectory
 from stoflow_orchestrator.storable import storable_violations
 from stoflow_service_kit.errors import (
     AlreadyExistsError,
@@ -76,6 +77,7 @@ class ConnectorService:
         streams: Streams,
         planner: Planner,
         images: ImageAddresses,
+        tenants: TenantDirectory,
         reader: JobReader,
         policy: ConnectorPolicy,
     ) -> None:
@@ -85,6 +87,7 @@ class ConnectorService:
         self._streams = streams
         self._planner = planner
         self._images = images
+        self._tenants = tenants
         self._reader = reader
         self._policy = policy
 
@@ -146,6 +149,7 @@ class ConnectorService:
         commands = [
             StartTask(
                 instance_id=instance_id,
+                tenant_id=start.command.tenant_id,
                 job=UUID(start.command.job_id),
                 task_id=UUID(start.command.task_id),
                 dispatch=start.command.dispatch,
@@ -216,6 +220,7 @@ class ConnectorService:
                 commands.append(
                     ReportTask(
                         instance_id=instance_id,
+                        tenant_id=report.tenant_id,
                         job=UUID(report.job_id),
                         task_id=UUID(report.task_id),
                         lease_token=UUID(report.lease_token),
@@ -240,6 +245,8 @@ class ConnectorService:
         ]
         for tenant_id in {command.report.tenant_id for command, _ in stale}:
             mine = [(c, r) for c, r in stale if c.report.tenant_id == tenant_id]
+            if not await self._tenants.is_known(tenant_id):
+                continue
             with unavailable_when_unreachable():
                 async with self._reader.snapshot(tenant_id) as snapshot:
                     tokens = await snapshot.find_accepted_tokens([c.task_id for c, _ in mine])

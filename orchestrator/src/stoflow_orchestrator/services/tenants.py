@@ -41,14 +41,20 @@ class TenantDirectory:
         Raises:
             NotFoundError: TENANT_NOT_FOUND.
         """
+        if not await self.is_known(tenant_id):
+            raise tenant_not_found(tenant_id)
+
+    async def is_known(self, tenant_id: int) -> bool:
+        """Tells whether the tenant exists and its schema is ready."""
         if tenant_id in self._ready:
-            return
+            return True
         async with self._database.public_transaction() as connection:
             if not await TenantRepository(connection).is_ready(tenant_id):
-                raise tenant_not_found(tenant_id)
+                return False
         if len(self._ready) >= MAX_REMEMBERED_TENANTS:
             self._ready.clear()
         self._ready.add(tenant_id)
+        return True
 
 
 class TenantService:

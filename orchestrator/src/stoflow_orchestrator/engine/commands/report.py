@@ -30,6 +30,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
     """Decides ACCEPTED, STALE_LEASE or INVALID; ACCEPTED moves the task and its job."""
 
     instance_id: UUID
+    tenant_id: int
     job: UUID
     task_id: UUID
     lease_token: UUID
@@ -44,10 +45,13 @@ class ReportTask(Command[rpc.TaskReportResult]):
     def names_task(self) -> UUID:
         return self.task_id
 
+    def _belongs(self, job: Job, task: Task) -> bool:
+        return task.job_id == job.job_id and job.tenant_id == self.tenant_id
+
     def decide(self, changes: Changes) -> rpc.TaskReportResult:
         result = rpc.TaskReportResult(task_id=str(self.task_id), decision=rpc.REPORT_DECISION_STALE_LEASE)
         job, task = changes.jobs.get(self.job), changes.tasks.get(self.task_id)
-        if job is None or task is None or task.job_id != job.job_id:
+        if job is None or task is None or not self._belongs(job, task):
             return result
         if task.accepted_token == self.lease_token:
             # The same report again: its answer was lost.

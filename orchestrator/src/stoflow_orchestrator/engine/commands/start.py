@@ -28,6 +28,7 @@ class StartTask(Command[rpc.TaskStartResult]):
     needs_outputs: ClassVar[bool] = True
 
     instance_id: UUID
+    tenant_id: int
     job: UUID
     task_id: UUID
     dispatch: int
@@ -46,11 +47,14 @@ class StartTask(Command[rpc.TaskStartResult]):
     def names_instance(self) -> UUID:
         return self.instance_id
 
+    def _belongs(self, job: Job, task: Task) -> bool:
+        return task.job_id == job.job_id and job.tenant_id == self.tenant_id
+
     def decide(self, changes: Changes) -> rpc.TaskStartResult:
         result = rpc.TaskStartResult(task_id=str(self.task_id), lease_token=str(self.lease_token))
         job, task = changes.jobs.get(self.job), changes.tasks.get(self.task_id)
         instance = changes.instances.get(self.instance_id)
-        if job is None or task is None or task.job_id != job.job_id:
+        if job is None or task is None or not self._belongs(job, task):
             result.decision = rpc.START_DECISION_STALE
         elif instance is None:
             # Its registration ran out just now; it will have registered again by then.
