@@ -46,7 +46,7 @@ TASK_CONTRACT = {
 }
 
 
-@pytest.mark.parametrize(("state", "event"), itertools.product(JobState, JobEvent))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(JobState, JobEvent)))
 def test_every_pair_of_job_state_and_event_is_as_the_contract_says(state: JobState, event: JobEvent) -> None:
     """Each pair either leads where the contract says or is refused."""
     target = JOB_CONTRACT[state].get(event)
@@ -57,7 +57,7 @@ def test_every_pair_of_job_state_and_event_is_as_the_contract_says(state: JobSta
         assert next_job_state(state, event) == target
 
 
-@pytest.mark.parametrize(("state", "event"), itertools.product(TaskState, TaskEvent))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(TaskState, TaskEvent)))
 def test_every_pair_of_task_state_and_event_is_as_the_contract_says(
     state: TaskState, event: TaskEvent
 ) -> None:
