@@ -22,10 +22,10 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
         self._service = service
         self._clock = clock
 
-    async def GetMarketplaceStats(  # noqa: N802  The name is the contract's.
+    async def GetMarketplaceStats(
         self,
         request: stats_service_pb2.GetMarketplaceStatsRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> stats_service_pb2.GetMarketplaceStatsResponse:
         rows = await self._service.list_by_action(
             request.tenant_id, self._window(request), request.marketplace, request.action
