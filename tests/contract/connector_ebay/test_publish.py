@@ -254,3 +254,27 @@ async def test_warnings_of_ebay_are_kept(publishing: Publishing) -> None:
     result = await publishing.attempt("publish_offer")
     assert result.output["warnings"] == [warning]
     assert result.remote_id == "110555"
+
+
+async def test_sku_offered_on_another_site_is_left_alone(publishing: Publishing, judge: Judge) -> None:
+    """An offer of the SKU that is not for the job's site is not changed; the seller is told of it."""
+    await publishing.until("create_offer")
+    [offer] = publishing.state()["offers"].values()
+    elsewhere = {**offer, "marketplaceId": "EBAY_DE"}
+    publishing.fault("status", "GET", f"{INVENTORY}/offer/*", status=200, content=elsewhere)
+    with pytest.raises(PermanentError, match="EBAY_DE") as caught:
+        await publishing.attempt("create_offer")
+    assert caught.value.effect is EffectOutcome.NOT_SENT
+    assert [one.field for one in caught.value.violations] == ["product.content.sku"]
+    assert not [one for one in judge.exchanges if one[0] == "PUT" and "/offer/" in one[1]]
+
+
+async def test_probe_that_ebay_refuses_proves_nothing(publishing: Publishing) -> None:
+    """A refusal of the probe itself is no proof that the offer is absent."""
+    await publishing.until("create_offer")
+    for step in ("create_offer", "publish_offer"):
+        publishing.fault("status", "GET", f"{INVENTORY}/offer**", status=400, content=errors(25709))
+        with pytest.raises(PermanentError) as caught:
+            await publishing.attempt(step, probe=True)
+        assert (caught.value.code, caught.value.effect) == ("25709", EffectOutcome.UNKNOWN)
+    assert publishing.created() == (1, 0)
