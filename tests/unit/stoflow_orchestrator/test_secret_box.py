@@ -84,7 +84,7 @@ def test_malformed_setting_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ValueError, match="32 bytes as base64") as caught:
         parse_keys(text)
     assert base64.b64encode(OLD).decode() not in str(caught.value)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 def test_box_needs_a_key() -> None:

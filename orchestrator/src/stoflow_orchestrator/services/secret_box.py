@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Mapping
@@ -37,11 +36,10 @@ def parse_keys(text: str) -> dict[str, bytes]:
         key_id, _, encoded = entry.strip().partition(":")
         try:
             key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:
             key = b""
         if not _KEY_ID.fullmatch(key_id) or len(key) != KEY_BYTES or key_id in keys:
-            # Not chained: the cause would quote the key.
-            raise ValueError(f"expected {KEYS_EXPECTATION}") from None
+            raise ValueError(f"expected {KEYS_EXPECTATION}")
         keys[key_id] = key
     return keys
 
