@@ -35,9 +35,11 @@ def resolve(handler: "BaseJobHandler") -> tuple[dict[str, ResolvedTask], list[st
     service = handler.get_service()
     problems: list[str] = []
     tasks: dict[str, ResolvedTask] = {}
+    seen: set[str] = set()
     for spec in handler.create_tasks():
-        if spec.name in tasks:
+        if spec.name in seen:
             problems.append(f"{owner}: step {spec.name!r} is declared twice")
+        seen.add(spec.name)
         name = handler.get_service_method_name(spec)
         found = problems_of_method(service, name, {TaskResult}, f"{owner}: step {spec.name!r}")
         if spec.once is not None:
