@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -15,11 +16,14 @@ from google.protobuf.message import Message
 from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError
 
 DEFAULT_PAGE_SIZE = 50
+# Half of what a gRPC message may hold here, so that the largest single item still fits behind it.
+MAX_PAGE_BYTES = 4 * 1024 * 1024
 _DIGEST_BYTES = 8
 _SEPARATOR = "\n"
 _MAX_BIGINT = 2**63 - 1
 
 K = TypeVar("K")
+M = TypeVar("M", bound=Message)
 
 
 class PagedRequest(Protocol):
@@ -32,6 +36,18 @@ class PagedRequest(Protocol):
 def page_size(request: PagedRequest) -> int:
     """Returns how many items the page may hold."""
     return request.page_size or DEFAULT_PAGE_SIZE
+
+
+def fit_page(items: Iterable[M], size: int) -> list[M]:
+    """Returns the first items, at most `size`, and fewer when they would not fit into one message; at least one."""
+    page: list[M] = []
+    room = MAX_PAGE_BYTES
+    for item in islice(items, size):
+        room -= item.ByteSize()
+        if page and room < 0:
+            break
+        page.append(item)
+    return page
 
 
 def encode_token(request: Message, key: Sequence[object]) -> str:

@@ -166,6 +166,25 @@ async def test_products_are_listed_newest_first_page_by_page(api: CatalogApi) ->
     assert seen == made[::-1]
 
 
+async def test_large_products_make_short_pages(api: CatalogApi) -> None:
+    """Products that would not fit into one message come on several pages, none lost, whatever page_size says."""
+    tenant_id = await api.new_tenant()
+    long = "\U0001f600" * 50_000
+    overrides = [MarketplaceOverride(marketplace=f"m{number}", description=long) for number in range(9)]
+    made = [
+        (await api.new_product(tenant_id, description=long, overrides=overrides)).product_id for _ in range(5)
+    ]
+    seen: list[list[str]] = []
+    token = ""
+    while not seen or token:
+        request = ListProductsRequest(tenant_id=tenant_id, page_size=1000, page_token=token)
+        page = await api.products.ListProducts(request)
+        seen.append([product.product_id for product in page.products])
+        token = page.next_page_token
+    assert [product_id for page in seen for product_id in page] == made[::-1]
+    assert [len(page) for page in seen] == [2, 2, 1]
+
+
 async def test_products_are_found_by_sku(api: CatalogApi) -> None:
     """The SKU filter returns that product alone, and nothing for a SKU that nobody has."""
     tenant_id = await api.new_tenant()

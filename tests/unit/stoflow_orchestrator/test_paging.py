@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from stoflow.catalog.v1.product_service_pb2 import ListProductsRequest
 from stoflow.tenants.v1.tenant_service_pb2 import ListTenantsRequest
 
-from stoflow_orchestrator.paging import decode_token, encode_token, page_size, single_number, time_and_id
+from stoflow_orchestrator.paging import (
+    MAX_PAGE_BYTES,
+    decode_token,
+    encode_token,
+    fit_page,
+    page_size,
+    single_number,
+    time_and_id,
+)
 from stoflow_service_kit.errors import InvalidArgumentError
 
 REQUEST = ListProductsRequest(tenant_id=1, sku="A")
@@ -37,6 +45,17 @@ def test_empty_token_is_the_first_page() -> None:
     assert decode_token(REQUEST, "", time_and_id) is None
     assert page_size(REQUEST) == 50
     assert page_size(ListProductsRequest(page_size=7)) == 7
+
+
+def test_page_ends_where_its_message_is_full() -> None:
+    """A page holds at most its size, fewer items when they are large, and one however large it is."""
+    small = [ListProductsRequest(sku="A") for _ in range(5)]
+    assert fit_page(small, 3) == small[:3]
+    assert fit_page(small, 9) == small
+    large = [ListProductsRequest(sku="A" * (MAX_PAGE_BYTES // 2)) for _ in range(3)]
+    assert fit_page(large, 9) == large[:1]
+    assert fit_page([ListProductsRequest(sku="A" * MAX_PAGE_BYTES)], 9) != []
+    assert fit_page([], 9) == []
 
 
 def test_page_size_may_change_between_pages() -> None:

@@ -23,7 +23,7 @@ from uuid_utils.compat import uuid7
 
 from stoflow_orchestrator.messages.account import account_message
 from stoflow_orchestrator.messages.times import to_datetime
-from stoflow_orchestrator.paging import decode_token, encode_token, page_size, time_and_id
+from stoflow_orchestrator.paging import decode_token, encode_token, fit_page, page_size, time_and_id
 from stoflow_orchestrator.repositories.account import AccountRepository
 from stoflow_orchestrator.repositories.credential import CredentialRepository
 from stoflow_orchestrator.repositories.database import Database
@@ -165,12 +165,12 @@ class AccountService:
         size = page_size(request)
         async with self._database.tenant_transaction(request.tenant_id) as connection:
             rows = await AccountRepository(connection).list_page(before, size + 1)
+        accounts = fit_page((account_message(request.tenant_id, row) for row in rows), size)
         token = ""
-        if len(rows) > size:
-            token = encode_token(request, [rows[size - 1].create_time, rows[size - 1].account_id])
-        return ListAccountsResponse(
-            accounts=[account_message(request.tenant_id, row) for row in rows[:size]], next_page_token=token
-        )
+        if len(accounts) < len(rows):
+            last = rows[len(accounts) - 1]
+            token = encode_token(request, [last.create_time, last.account_id])
+        return ListAccountsResponse(accounts=accounts, next_page_token=token)
 
 
 async def get_account(connection: AsyncConnection, account_id: UUID) -> Row[Any]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from stoflow.catalog.v1.listing_service_pb2 import ListListingsRequest, ListListingsResponse
 
 from stoflow_orchestrator.messages.listing import listing_message
-from stoflow_orchestrator.paging import decode_token, encode_token, page_size, time_and_id
+from stoflow_orchestrator.paging import decode_token, encode_token, fit_page, page_size, time_and_id
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.listing import ListingRepository
 from stoflow_orchestrator.services.tenants import TenantDirectory
@@ -37,9 +37,9 @@ class ListingService:
                 before,
                 size + 1,
             )
+        listings = fit_page((listing_message(request.tenant_id, row) for row in rows), size)
         token = ""
-        if len(rows) > size:
-            token = encode_token(request, [rows[size - 1].update_time, rows[size - 1].listing_id])
-        return ListListingsResponse(
-            listings=[listing_message(request.tenant_id, row) for row in rows[:size]], next_page_token=token
-        )
+        if len(listings) < len(rows):
+            last = rows[len(listings) - 1]
+            token = encode_token(request, [last.update_time, last.listing_id])
+        return ListListingsResponse(listings=listings, next_page_token=token)

@@ -18,7 +18,7 @@ from stoflow.common.v1.money_pb2 import Money
 from uuid_utils.compat import uuid7
 
 from stoflow_orchestrator.messages.product import content_values, product_message
-from stoflow_orchestrator.paging import decode_token, encode_token, page_size, time_and_id
+from stoflow_orchestrator.paging import decode_token, encode_token, fit_page, page_size, time_and_id
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.product import ProductRepository
 from stoflow_orchestrator.repositories.reference import ReferenceRepository
@@ -111,12 +111,12 @@ class ProductService:
         size = page_size(request)
         async with self._database.tenant_transaction(request.tenant_id) as connection:
             rows = await ProductRepository(connection).list_page(request.sku, before, size + 1)
+        products = fit_page((product_message(request.tenant_id, row) for row in rows), size)
         token = ""
-        if len(rows) > size:
-            token = encode_token(request, [rows[size - 1].create_time, rows[size - 1].product_id])
-        return ListProductsResponse(
-            products=[product_message(request.tenant_id, row) for row in rows[:size]], next_page_token=token
-        )
+        if len(products) < len(rows):
+            last = rows[len(products) - 1]
+            token = encode_token(request, [last.create_time, last.product_id])
+        return ListProductsResponse(products=products, next_page_token=token)
 
 
 async def get_product(connection: AsyncConnection, product_id: UUID) -> Row[Any]:

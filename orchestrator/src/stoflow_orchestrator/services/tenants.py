@@ -15,7 +15,7 @@ from stoflow.tenants.v1.tenant_service_pb2 import (
 
 from stoflow_orchestrator.messages.tenant import tenant_message
 from stoflow_orchestrator.migrations.runner import upgrade_tenant
-from stoflow_orchestrator.paging import decode_token, encode_token, page_size, single_number
+from stoflow_orchestrator.paging import decode_token, encode_token, fit_page, page_size, single_number
 from stoflow_orchestrator.repositories.database import Database, unavailable_when_unreachable
 from stoflow_orchestrator.repositories.mutation import MutationRepository
 from stoflow_orchestrator.repositories.tenant import TenantRepository
@@ -133,10 +133,9 @@ class TenantService:
         size = page_size(request)
         async with self._database.public_transaction() as connection:
             rows = await TenantRepository(connection).list_page(after, size + 1)
-        return ListTenantsResponse(
-            tenants=[tenant_message(row) for row in rows[:size]],
-            next_page_token=encode_token(request, [rows[size - 1].tenant_id]) if len(rows) > size else "",
-        )
+        tenants = fit_page((tenant_message(row) for row in rows), size)
+        token = encode_token(request, [tenants[-1].tenant_id]) if len(tenants) < len(rows) else ""
+        return ListTenantsResponse(tenants=tenants, next_page_token=token)
 
 
 def tenant_not_found(tenant_id: int) -> NotFoundError:
