@@ -1,7 +1,7 @@
 """The fence in front of the network: no request starts that the task's lease does not cover."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -107,7 +107,8 @@ async def _read(response: httpx.Response) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async for part in response.aiter_raw():
+        # The stream itself and not `aiter_raw`: a transport may hand over an answer that it has read already.
+        async for part in cast("httpx.AsyncByteStream", response.stream):
             size += len(part)
             if size > _MAX_RESPONSE_BYTES:
                 raise httpx.ReadError(f"the answer is larger than {_MAX_RESPONSE_BYTES} bytes")
