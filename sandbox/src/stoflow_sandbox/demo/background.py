@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stoflow_sandbox.demo.addresses import Addresses
+from stoflow_sandbox.demo.console import ERROR_PREFIX
 from stoflow_sandbox.demo.errors import DemoError
 from stoflow_sandbox.demo.folders import Folders
 from stoflow_sandbox.demo.process_identity import find_identity
@@ -28,8 +29,9 @@ class KeeperProcess:
     def __init__(self, folders: Folders, timeout_seconds: float) -> None:
         self._folders = folders
         self._log = folders.logs / "keeper.log"
+        self._errors = folders.logs / "keeper.errors.log"
         self._shown_bytes = 0
-        with self._log.open("wb") as output:
+        with self._log.open("wb") as output, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", "stoflow_sandbox.demo.keeper",
@@ -37,7 +39,7 @@ class KeeperProcess:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 # A session of its own: it outlives the terminal, and Ctrl-C there does not reach it.
                 start_new_session=True,
             )  # fmt: skip
@@ -46,7 +48,7 @@ class KeeperProcess:
         """Passes on what the keeper prints until the system is up.
 
         Raises:
-            DemoError: The keeper ended instead, which it has explained by then.
+            DemoError: The keeper ended instead; the message is the keeper's.
         """
         while True:
             code = self._process.poll()
@@ -55,7 +57,8 @@ class KeeperProcess:
             if state is not None and state.pid == self._process.pid and state.addresses is not None:
                 return state.addresses
             if code is not None:
-                raise DemoError(f"the system did not start; the logs are in {self._folders.logs}")
+                reason = self._errors.read_text(errors="replace").strip().removeprefix(ERROR_PREFIX)
+                raise DemoError(f"{reason}\nthe logs are in {self._folders.logs}")
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:

@@ -19,7 +19,7 @@ from stoflow.tenants.v1.tenant_pb2 import Tenant
 from stoflow.tenants.v1.tenant_service_pb2 import CreateTenantRequest
 
 from stoflow_sandbox.demo.api import Api
-from stoflow_sandbox.demo.pictures import Picture, draw_pictures
+from stoflow_sandbox.demo.pictures import PICTURE_COUNT, Picture, draw_pictures
 from stoflow_sandbox.demo.product import demo_product
 from stoflow_sandbox.demo.secrets_file import Secrets
 
@@ -79,8 +79,9 @@ class DemoCatalogue:
             request_id=self._secrets.request_id("product"), tenant_id=tenant_id, content=demo_product()
         )
         product = (await self._api.products.CreateProduct(request)).product
-        for picture in draw_pictures()[len(product.images) :]:
-            product = await self._add_picture(product, picture)
+        if len(product.images) < PICTURE_COUNT:
+            for picture in draw_pictures()[len(product.images) :]:
+                product = await self._add_picture(product, picture)
         return product
 
     async def _add_picture(self, product: Product, picture: Picture) -> Product:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 TITLE_WIDTH = 20
+ERROR_PREFIX = "error: "
 
 
 class Reporter:
@@ -51,7 +52,7 @@ class Reporter:
         self._console.print(f"[green]{escape(text)}[/green]")
 
     def error(self, text: str) -> None:
-        self._errors.print(f"[red]error:[/red] {escape(text)}")
+        self._errors.print(f"[red]{ERROR_PREFIX}[/red]{escape(text)}")
 
     def json(self, content: Mapping[str, Any]) -> None:
         """Prints one JSON object, when that was asked for in place of the lines."""

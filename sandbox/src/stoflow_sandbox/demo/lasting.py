@@ -64,7 +64,7 @@ def _tell(
     write_report(report_file, content)
     reporter.heading("What runs now")
     reporter.fields(addresses.rows())
-    show_look_further(addresses, report, reporter, "")
+    show_look_further(addresses, report, reporter)
     reporter.line()
     if report.is_success:
         reporter.good(f"Up. `make down` stops it; the data stays in {folders.root}.")

@@ -36,7 +36,7 @@ def run_demo(
             report = asyncio.run(run_scenario(addresses, secrets, reporter, timeout_seconds))
             seconds = reporter.elapsed_seconds
             show_look_further(
-                addresses, report, reporter, "(`make up` keeps everything running and prints these again)"
+                addresses, report, reporter, " (`make up` keeps everything running and prints these again)"
             )
     write_report(report_file, report.to_json(seconds))
     reporter.json(report.to_json(seconds))

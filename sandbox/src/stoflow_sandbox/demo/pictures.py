@@ -13,6 +13,7 @@ SIZE = 1200
 # Drawn larger and reduced: Pillow's polygons have hard edges.
 SCALE = 2
 JPEG_QUALITY = 90
+PICTURE_COUNT = 3
 
 Colour = tuple[int, int, int]
 Draw = Callable[[ImageDraw.ImageDraw], None]

@@ -95,8 +95,9 @@ def _wait(
 
 
 def _reason(error: Exception) -> str:
+    # libpq's second line only asks whether the server runs.
     lines = redact_text(str(error)).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__
+    return lines[0].strip() if lines else type(error).__name__
 
 
 def _query(url: str) -> None:
@@ -110,16 +111,24 @@ def _query(url: str) -> None:
 
 
 async def _ask_jetstream(url: str) -> None:
-    async def ignore(_: Exception) -> None:
-        """The failure that matters is the one that connect raises."""
+    failures: list[Exception] = []
 
-    connection = await nats.connect(
-        [one.strip() for one in url.split(",")],
-        allow_reconnect=False,
-        max_reconnect_attempts=0,
-        connect_timeout=ATTEMPT_SECONDS,
-        error_cb=ignore,
-    )
+    async def note(error: Exception) -> None:
+        failures.append(error)
+
+    try:
+        connection = await nats.connect(
+            [one.strip() for one in url.split(",")],
+            allow_reconnect=False,
+            # Zero would mean without end.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=ATTEMPT_SECONDS,
+            error_cb=note,
+        )
+    except nats.errors.NoServersError as error:
+        # It says only that there is none; what was noted says why.
+        raise ConnectionError(failures[-1] if failures else error) from error
     try:
         await connection.jetstream().account_info()
     except nats.js.errors.ServiceUnavailableError as error:

@@ -152,11 +152,10 @@ class Scenario:
         return next(iter((await self._api.listings.ListListings(request)).listings), None)
 
     async def _find_job_id(self, account: Account, product: Product) -> str:
-        request = ListJobsRequest(
-            tenant_id=product.tenant_id, product_id=product.product_id, states=[JOB_STATE_COMPLETED]
-        )
-        jobs = (await self._api.jobs.ListJobs(request)).jobs
-        return next((job.job_id for job in jobs if job.account_id == account.account_id), "")
+        """Returns the newest completed publish job, so that there is one to look at; empty when it is gone."""
+        jobs = (await self._api.jobs.ListJobs(ListJobsRequest(tenant_id=product.tenant_id))).jobs
+        wanted = (account.account_id, product.product_id, JOB_STATE_COMPLETED)
+        return next((job.job_id for job in jobs if (job.account_id, job.product_id, job.state) == wanted), "")
 
     def _show(self, marketplace: DemoMarketplace, shown: ShownListing) -> None:
         self._reporter.heading(f"The listing, as {marketplace.label} shows it")
@@ -172,9 +171,9 @@ class Scenario:
         self._reporter.fields((f"{one.marketplace} {one.action}", statistics.describe(one)) for one in stats)
 
 
-def show_look_further(addresses: Addresses, report: Report, reporter: Reporter, note: str) -> None:
+def show_look_further(addresses: Addresses, report: Report, reporter: Reporter, note: str = "") -> None:
     """Prints the lines with which a person looks further."""
-    reporter.heading(f"To look further {note}")
+    reporter.heading(f"To look further{note}")
     for line in look_further.grpcurl_lines(addresses, report):
         reporter.command(line)
     reporter.line()

@@ -31,44 +31,26 @@ def provide_servers(
     reporter: Reporter,
     timeout_seconds: float,
 ) -> ServerUrls:
-    """Starts what the environment does not name; the stack stops it again."""
-    return ServerUrls(
-        database=_provide_postgres(stack, settings, folders, ports, reporter, timeout_seconds),
-        nats=_provide_nats(stack, settings, folders, ports, reporter, timeout_seconds),
-    )
+    """Starts what the environment does not name; the stack stops it again.
+
+    Raises:
+        ServerUnreachableError: A named server gives no answer; nothing was started then.
+    """
+    _wait_for_named(settings, reporter, timeout_seconds)
+    database, nats = settings.database_url, settings.nats_url
+    if not database:
+        database = stack.enter_context(PostgresServer(folders.postgres, port=ports.choose("postgres"))).url
+        reporter.step("PostgreSQL", f"started, {database_address(database)}")
+    if not nats:
+        nats = stack.enter_context(NatsServer(folders.nats, port=ports.choose("nats"))).url
+        reporter.step("NATS", f"started, {nats_address(nats)}")
+    return ServerUrls(database, nats)
 
 
-def _provide_postgres(
-    stack: ExitStack,
-    settings: DemoSettings,
-    folders: Folders,
-    ports: AnyPorts | KeptPorts,
-    reporter: Reporter,
-    timeout_seconds: float,
-) -> str:
+def _wait_for_named(settings: DemoSettings, reporter: Reporter, timeout_seconds: float) -> None:
     if url := settings.database_url:
         wait_for_postgres(url, timeout_seconds, lambda text: reporter.step("PostgreSQL", text))
         reporter.step("PostgreSQL", f"{database_address(url)}, as DATABASE_URL says; none is started")
-        return url
-    server = PostgresServer(folders.postgres, port=ports.choose("postgres"))
-    stack.enter_context(server)
-    reporter.step("PostgreSQL", f"started, {database_address(server.url)}")
-    return server.url
-
-
-def _provide_nats(
-    stack: ExitStack,
-    settings: DemoSettings,
-    folders: Folders,
-    ports: AnyPorts | KeptPorts,
-    reporter: Reporter,
-    timeout_seconds: float,
-) -> str:
     if url := settings.nats_url:
         wait_for_nats(url, timeout_seconds, lambda text: reporter.step("NATS", text))
         reporter.step("NATS", f"{nats_address(url)}, as NATS_URL says; none is started")
-        return url
-    server = NatsServer(folders.nats, port=ports.choose("nats"))
-    stack.enter_context(server)
-    reporter.step("NATS", f"started, {nats_address(server.url)}")
-    return server.url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -41,6 +43,7 @@ class System:
         self._secrets = load_or_create(folders.secrets_file)
         self._supervisor = Supervisor(folders.logs)
         self._servers = ExitStack()
+        self._callers: list[ServiceProcess] = []
 
     def __enter__(self) -> Addresses:
         try:
@@ -55,6 +58,10 @@ class System:
     def _stop(self) -> None:
         # Services first, while their servers still answer; the servers even if a second interrupt comes.
         try:
+            # Nobody calls these, so they may drain all at once.
+            for service in self._callers:
+                if service.is_running:
+                    os.kill(service.pid, signal.SIGTERM)
             self._supervisor.stop_all()
         finally:
             self._servers.close()
@@ -78,6 +85,7 @@ class System:
             one.name: self._spawn_connector(one, urls, orchestrator_address, sandbox_urls[one.name])
             for one in self._marketplaces
         }
+        self._callers = [stats, *connectors.values()]
         stats_serving = self._wait(stats)
         return Addresses(
             database=database_address(urls.database),

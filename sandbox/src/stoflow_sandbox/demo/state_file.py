@@ -19,10 +19,6 @@ class KeeperState:
     pid: int
     addresses: Addresses | None
 
-    @property
-    def is_up(self) -> bool:
-        return self.addresses is not None
-
 
 def write_state(path: Path, addresses: Addresses | None) -> None:
     """Writes this process's own state."""

@@ -1,0 +1,170 @@
+"""`demo`: the whole system is started, tells its story, and is gone again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import Program, only_listing, printed_lines, read_until
+from tests.integration.sandbox.launching import IDENTITIES, make_folder_for
+
+TASKS = ["upload_image 1/3", "upload_image 2/3", "upload_image 3/3", "put_inventory_item", "create_offer"]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """A program in a private folder with a space in its name; nothing of it may be left."""
+    folder = tmp_path / "private folder"
+    folder.mkdir(mode=0o700)
+    program = Program(folder)
+    yield program
+    left = program.wait_until_no_process()
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == {}
+
+
+def assert_live(program: Program, output: str) -> None:
+    report = json.loads(program.report.read_text())
+    listing = only_listing(report)
+    assert set(report) == {"listings", "stats", "seconds"}
+    assert set(listing) == {"state", "remote_id", "url"}
+    assert listing["state"] == "LIVE"
+    assert listing["url"].endswith(f"/itm/{listing['remote_id']}")
+    assert report["stats"] == {"success_count": 1}
+    assert 0 < report["seconds"] < 100
+    for task in [*TASKS, "publish_offer"]:
+        assert f"{task:<20} RUNNING       attempt 1" in output
+        assert f"{task:<20} COMPLETED     attempt 1" in output
+    assert listing["url"] in output
+    assert "ebay publish         1 run(s): 1 succeeded, 0 failed" in output
+    assert len(printed_lines(output, "grpcurl -plaintext 127.0.0.1:")) == 1
+    assert "\x1b" not in output
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=["self", "ordinary user"][: len(IDENTITIES)])
+def test_product_goes_live_and_nothing_is_left(tmp_path: Path, identity: tuple[str, ...]) -> None:
+    """The demo ends with 0, a live listing and a counted run, and leaves no process and no file but its report."""
+    folder = make_folder_for(identity, tmp_path)
+    # Measuring would write where this user may not.
+    variables = {name: "" for name in os.environ if identity and name.startswith("COV")}
+    program = Program(folder, identity=identity, **variables)
+    if identity:
+        owner = folder.stat().st_uid
+        os.chown(program.home, owner, owner)
+    result = program.run("demo")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_live(program, result.stdout)
+    assert program.list_processes() == {}
+    assert sorted(path.name for path in folder.rglob("*")) == sorted(
+        ["home", "data of run", "build", "demo.json"]
+    )
+
+
+def test_two_demos_at_once_do_not_meet(program: Program) -> None:
+    """Two demos in one data folder use other ports, databases and sandboxes, and both succeed."""
+    second = Program(program.folder)
+    second.report = program.folder / "second.json"
+    processes = [one.start("demo", "--json") for one in (program, second)]
+    outputs = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    for one, (output, _) in zip((program, second), outputs, strict=True):
+        assert json.loads(output) == json.loads(one.report.read_text())
+        assert only_listing(json.loads(output))["state"] == "LIVE"
+    assert second.wait_until_no_process() == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "moment", "exit_code"),
+    [
+        (signal.SIGKILL, "RUNNING", -signal.SIGKILL),
+        (signal.SIGINT, "connector-ebay", 130),
+        (signal.SIGTERM, "PostgreSQL", 128 + signal.SIGTERM),
+    ],
+    ids=["killed", "interrupted", "terminated"],
+)
+def test_ended_demo_leaves_no_process(
+    program: Program, number: signal.Signals, moment: str, exit_code: int
+) -> None:
+    """However and whenever the demo is ended, every process ends with it; at the latest the next run cleans up."""
+    process = program.start("demo")
+    read_until(process, moment)
+    assert len(program.list_processes()) > 2
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == exit_code
+    assert program.wait_until_no_process() == {}
+    if number == signal.SIGKILL:
+        assert len(list(program.data.glob("demo-*/"))) == 1
+        cleaner = Program(program.folder, DATABASE_URL="postgresql://nobody:pw@127.0.0.1:1/none")
+        assert cleaner.run("demo", "--timeout", "0.1").returncode == 1
+    assert list(program.data.iterdir()) == []
+    assert not program.report.exists()
+
+
+def test_named_servers_are_used_and_none_is_started(tmp_path: Path, database_url: str, nats_url: str) -> None:
+    """With DATABASE_URL and NATS_URL set the demo works in those servers and starts none of its own."""
+    program = Program(tmp_path, DATABASE_URL=database_url, NATS_URL=nats_url)
+    process = program.start("demo")
+    output = read_until(process, "RUNNING")
+    commands = program.list_processes().values()
+    assert any("stoflow_orchestrator" in command for command in commands)
+    assert not [one for one in commands if "nats-server" in one or "bin/postgres" in one]
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, output + rest + errors
+    assert_live(program, output + rest)
+    assert output.count("none is started") == 2
+    assert program.wait_until_no_process() == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "address"),
+    [
+        ("DATABASE_URL", "postgresql://seller:hush@127.0.0.1:1/shop", "PostgreSQL at 127.0.0.1:1/shop"),
+        ("NATS_URL", "nats://127.0.0.1:1", "NATS at 127.0.0.1:1"),
+    ],
+)
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_silent_server_is_named(
+    program: Program, command: str, variable: str, value: str, address: str
+) -> None:
+    """A server that does not answer ends the run in a bounded time, named with its address, without password."""
+    result = Program(program.folder, **{variable: value}).run(command, "--timeout", "0.3")
+    assert result.returncode == 1
+    assert f"error: {address} ({variable}) did not answer within 0.3 s" in result.stderr
+    assert "hush" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_server_that_refuses_is_not_waited_for(program: Program, database_url: str) -> None:
+    """A database that does not exist is an error at once: waiting does not make it."""
+    wrong = database_url.rpartition("/")[0] + "/no_such_database"
+    result = Program(program.folder, DATABASE_URL=wrong).run("demo")
+    assert result.returncode == 1
+    assert '"no_such_database" does not exist' in result.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_malformed_variables_are_named_together(program: Program, command: str) -> None:
+    """Malformed variables end the run with code 2 before anything starts, each with what it expects."""
+    result = Program(program.folder, DATABASE_URL="sqlite:///x", NATS_URL="localhost").run(command)
+    assert result.returncode == 2
+    assert (
+        "DATABASE_URL is malformed; it expects postgresql://user:password@host:port/database" in result.stderr
+    )
+    assert "NATS_URL is malformed; it expects nats://host:port" in result.stderr
+    assert not program.data.exists()
+
+
+def test_service_that_does_not_start_is_shown_with_its_log(program: Program) -> None:
+    """When a service refuses its settings the demo shows what it said, and keeps the logs."""
+    result: subprocess.CompletedProcess[str] = Program(program.folder, LEASE_SECONDS="soon").run("demo")
+    assert result.returncode == 1
+    assert "LEASE_SECONDS is malformed" in result.stderr
+    assert "LEASE_SECONDS" in (program.report.parent / "demo-logs" / "orchestrator.log").read_text()
