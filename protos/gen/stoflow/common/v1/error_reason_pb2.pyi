@@ -74,6 +74,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS: a live job for the same account, product, action and site exists; metadata "job_id" names it."""
     ERROR_REASON_JOB_STATE_INVALID: _ErrorReason.ValueType  # 62
     """FAILED_PRECONDITION: the job's state does not allow this."""
+    ERROR_REASON_BATCH_NOT_FOUND: _ErrorReason.ValueType  # 63
+    """NOT_FOUND: the tenant has no such batch."""
+    ERROR_REASON_BATCH_STATE_INVALID: _ErrorReason.ValueType  # 64
+    """FAILED_PRECONDITION: the state of the batch does not allow this."""
     ERROR_REASON_CONNECTOR_NOT_REGISTERED: _ErrorReason.ValueType  # 70
     """FAILED_PRECONDITION: the connector instance is not registered, or its registration expired: register again."""
     ERROR_REASON_MANIFEST_CONFLICT: _ErrorReason.ValueType  # 71
@@ -142,6 +146,10 @@ ERROR_REASON_JOB_EXISTS: ErrorReason.ValueType  # 61
 """ALREADY_EXISTS: a live job for the same account, product, action and site exists; metadata "job_id" names it."""
 ERROR_REASON_JOB_STATE_INVALID: ErrorReason.ValueType  # 62
 """FAILED_PRECONDITION: the job's state does not allow this."""
+ERROR_REASON_BATCH_NOT_FOUND: ErrorReason.ValueType  # 63
+"""NOT_FOUND: the tenant has no such batch."""
+ERROR_REASON_BATCH_STATE_INVALID: ErrorReason.ValueType  # 64
+"""FAILED_PRECONDITION: the state of the batch does not allow this."""
 ERROR_REASON_CONNECTOR_NOT_REGISTERED: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION: the connector instance is not registered, or its registration expired: register again."""
 ERROR_REASON_MANIFEST_CONFLICT: ErrorReason.ValueType  # 71

@@ -230,6 +230,16 @@ class _JobEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobEvent
     """The job expired."""
     JOB_EVENT_TYPE_TASK_RELEASED: _JobEventType.ValueType  # 12
     """A connector gave an attempt back without trying; no retry is burnt."""
+    JOB_EVENT_TYPE_PAUSED: _JobEventType.ValueType  # 13
+    """It was paused."""
+    JOB_EVENT_TYPE_RESUMED: _JobEventType.ValueType  # 14
+    """It was resumed."""
+    JOB_EVENT_TYPE_RETRIED: _JobEventType.ValueType  # 15
+    """Another run was begun."""
+    JOB_EVENT_TYPE_YIELDED: _JobEventType.ValueType  # 16
+    """It gave its slot to a job of higher priority between two tasks."""
+    JOB_EVENT_TYPE_TASKS_APPENDED: _JobEventType.ValueType  # 17
+    """A result appended tasks to it."""
 
 class JobEventType(_JobEventType, metaclass=_JobEventTypeEnumTypeWrapper):
     """What happened to a job."""
@@ -260,6 +270,16 @@ JOB_EVENT_TYPE_EXPIRED: JobEventType.ValueType  # 11
 """The job expired."""
 JOB_EVENT_TYPE_TASK_RELEASED: JobEventType.ValueType  # 12
 """A connector gave an attempt back without trying; no retry is burnt."""
+JOB_EVENT_TYPE_PAUSED: JobEventType.ValueType  # 13
+"""It was paused."""
+JOB_EVENT_TYPE_RESUMED: JobEventType.ValueType  # 14
+"""It was resumed."""
+JOB_EVENT_TYPE_RETRIED: JobEventType.ValueType  # 15
+"""Another run was begun."""
+JOB_EVENT_TYPE_YIELDED: JobEventType.ValueType  # 16
+"""It gave its slot to a job of higher priority between two tasks."""
+JOB_EVENT_TYPE_TASKS_APPENDED: JobEventType.ValueType  # 17
+"""A result appended tasks to it."""
 Global___JobEventType: _TypeAlias = JobEventType  # noqa: Y015
 
 @_typing.final
@@ -366,6 +386,7 @@ class Job(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     FINISH_TIME_FIELD_NUMBER: _builtins.int
+    BATCH_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Identifies the job; ids sort by creation time."""
     tenant_id: _builtins.int
@@ -394,6 +415,8 @@ class Job(_message.Message):
     """Version of the manifest that planned it."""
     event_sequence: _builtins.int
     """Sequence of its newest event."""
+    batch_id: _builtins.str
+    """The batch that it was submitted with; empty for none."""
     @_builtins.property
     def options(self) -> _struct_pb2.Struct:
         """The action's options, by its schema in the manifest."""
@@ -451,10 +474,11 @@ class Job(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         finish_time: _timestamp_pb2.Timestamp | None = ...,
+        batch_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "failure", b"failure", "finish_time", b"finish_time", "not_before_time", b"not_before_time", "options", b"options", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "action", b"action", "create_time", b"create_time", "event_sequence", b"event_sequence", "expire_time", b"expire_time", "failure", b"failure", "finish_time", b"finish_time", "job_id", b"job_id", "manifest_version", b"manifest_version", "marketplace", b"marketplace", "max_retries", b"max_retries", "not_before_time", b"not_before_time", "options", b"options", "priority", b"priority", "product_id", b"product_id", "run", b"run", "site", b"site", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "tenant_id", b"tenant_id", "wait_reason", b"wait_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "action", b"action", "batch_id", b"batch_id", "create_time", b"create_time", "event_sequence", b"event_sequence", "expire_time", b"expire_time", "failure", b"failure", "finish_time", b"finish_time", "job_id", b"job_id", "manifest_version", b"manifest_version", "marketplace", b"marketplace", "max_retries", b"max_retries", "not_before_time", b"not_before_time", "options", b"options", "priority", b"priority", "product_id", b"product_id", "run", b"run", "site", b"site", "start_time", b"start_time", "state", b"state", "tasks", b"tasks", "tenant_id", b"tenant_id", "wait_reason", b"wait_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,31 @@ class JobServiceStub:
                 request_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.CountJobs = channel.unary_unary(
+                '/stoflow.jobs.v1.JobService/CountJobs',
+                request_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CountJobsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CountJobsResponse.FromString,
+                _registered_method=True)
+        self.CancelJob = channel.unary_unary(
+                '/stoflow.jobs.v1.JobService/CancelJob',
+                request_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
+                response_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/stoflow.jobs.v1.JobService/PauseJob',
+                request_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.PauseJobResponse.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/stoflow.jobs.v1.JobService/ResumeJob',
+                request_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.ResumeJobResponse.FromString,
+                _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/stoflow.jobs.v1.JobService/RetryJob',
+                request_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
         self.ListJobEvents = channel.unary_unary(
                 '/stoflow.jobs.v1.JobService/ListJobEvents',
                 request_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.ListJobEventsRequest.SerializeToString,
@@ -114,7 +139,7 @@ class JobServiceServicer:
         NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
 
         Example:
-        {"tenantId": "42", "states": ["JOB_STATE_FAILED"]} -> {"jobs": [{...}], "nextPageToken": ""}
+        {"tenantId": "42", "filter": {"states": ["JOB_STATE_FAILED"]}} -> {"jobs": [{...}], "nextPageToken": ""}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,6 +160,102 @@ class JobServiceServicer:
         Example:
         {"tenantId": "42", "jobId": "0192f0c4-..."}
         -> {"job": {...}} {"event": {"sequence": "3", "type": "JOB_EVENT_TYPE_TASK_STARTED", ...}} ...
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountJobs(self, request, context):
+        """Returns how many jobs there are in each state, of those that the filter admits. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+
+        Example:
+        {"tenantId": "42", "filter": {"marketplace": "ebay"}}
+        -> {"counts": [{"state": "JOB_STATE_COMPLETED", "count": "7"}], "totalCount": "7"}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelJob(self, request, context):
+        """Ends a job. A job that waits ends at once. When an attempt runs, the job is CANCELLED at once as well, the attempt
+        is told to stop and its account's slot stays taken until it has; what the attempt did at the marketplace by then is
+        recorded and never undone by this call.
+
+        Idempotent: cancelling a cancelled job returns it.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+        FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended in another way.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "jobId": "0192f0c4-..."}
+        -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_CANCELLED", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseJob(self, request, context):
+        """Holds a job back until ResumeJob. A running attempt is told to stop as soon as it is safe; what it reports still
+        counts.
+
+        Idempotent: pausing a paused job returns it.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+        FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "jobId": "0192f0c4-..."}
+        -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PAUSED", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Lets a paused job go on.
+
+        Idempotent: resuming a job that is not paused and has not ended returns it.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+        FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "jobId": "0192f0c4-..."}
+        -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJob(self, request, context):
+        """Begins another run of a job that failed or expired: completed tasks keep their outputs, the failed one and those
+        behind it run again with the product as it was when the job was created.
+
+        Idempotent by request_id: the same id and body return the first answer, with the job as it is now.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+        FAILED_PRECONDITION (JOB_STATE_INVALID): it is neither FAILED nor EXPIRED, or an attempt of it still runs.
+        ALREADY_EXISTS (JOB_EXISTS): a live job for the same account, product, action and site; metadata names it.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-00000000000a", "tenantId": "42", "jobId": "0192f0c4-..."}
+        -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", "run": 2, ...}}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,6 +299,31 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchJob,
                     request_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.WatchJobRequest.FromString,
                     response_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'CountJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountJobs,
+                    request_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CountJobsRequest.FromString,
+                    response_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CountJobsResponse.SerializeToString,
+            ),
+            'CancelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJob,
+                    request_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
+                    response_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.PauseJobRequest.FromString,
+                    response_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.PauseJobResponse.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.ResumeJobRequest.FromString,
+                    response_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.ResumeJobResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.RetryJobRequest.FromString,
+                    response_serializer=stoflow_dot_jobs_dot_v1_dot_job__service__pb2.RetryJobResponse.SerializeToString,
             ),
             'ListJobEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJobEvents,
@@ -294,6 +440,141 @@ class JobService:
             '/stoflow.jobs.v1.JobService/WatchJob',
             stoflow_dot_jobs_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
             stoflow_dot_jobs_dot_v1_dot_job__service__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.jobs.v1.JobService/CountJobs',
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CountJobsRequest.SerializeToString,
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CountJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.jobs.v1.JobService/CancelJob',
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.jobs.v1.JobService/PauseJob',
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.PauseJobRequest.SerializeToString,
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.PauseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.jobs.v1.JobService/ResumeJob',
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.ResumeJobRequest.SerializeToString,
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.ResumeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.jobs.v1.JobService/RetryJob',
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
+            stoflow_dot_jobs_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,7 +73,7 @@ class JobServiceStub:
       NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
 
     Example:
-      {"tenantId": "42", "states": ["JOB_STATE_FAILED"]} -> {"jobs": [{...}], "nextPageToken": ""}
+      {"tenantId": "42", "filter": {"states": ["JOB_STATE_FAILED"]}} -> {"jobs": [{...}], "nextPageToken": ""}
     """
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]
     """Streams a job: first a snapshot, then every event after it, in order and without gaps. Ends with OK after the event
@@ -90,6 +90,82 @@ class JobServiceStub:
     Example:
       {"tenantId": "42", "jobId": "0192f0c4-..."}
       -> {"job": {...}} {"event": {"sequence": "3", "type": "JOB_EVENT_TYPE_TASK_STARTED", ...}} ...
+    """
+    CountJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]
+    """Returns how many jobs there are in each state, of those that the filter admits. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+
+    Example:
+      {"tenantId": "42", "filter": {"marketplace": "ebay"}}
+      -> {"counts": [{"state": "JOB_STATE_COMPLETED", "count": "7"}], "totalCount": "7"}
+    """
+    CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
+    """Ends a job. A job that waits ends at once. When an attempt runs, the job is CANCELLED at once as well, the attempt
+    is told to stop and its account's slot stays taken until it has; what the attempt did at the marketplace by then is
+    recorded and never undone by this call.
+
+    Idempotent: cancelling a cancelled job returns it.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended in another way.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_CANCELLED", ...}}
+    """
+    PauseJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.PauseJobRequest, _job_service_pb2.PauseJobResponse]
+    """Holds a job back until ResumeJob. A running attempt is told to stop as soon as it is safe; what it reports still
+    counts.
+
+    Idempotent: pausing a paused job returns it.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PAUSED", ...}}
+    """
+    ResumeJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]
+    """Lets a paused job go on.
+
+    Idempotent: resuming a job that is not paused and has not ended returns it.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", ...}}
+    """
+    RetryJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]
+    """Begins another run of a job that failed or expired: completed tasks keep their outputs, the failed one and those
+    behind it run again with the product as it was when the job was created.
+
+    Idempotent by request_id: the same id and body return the first answer, with the job as it is now.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it is neither FAILED nor EXPIRED, or an attempt of it still runs.
+      ALREADY_EXISTS (JOB_EXISTS): a live job for the same account, product, action and site; metadata names it.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-00000000000a", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", "run": 2, ...}}
     """
     ListJobEvents: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobEventsRequest, _job_service_pb2.ListJobEventsResponse]
     """Returns a job's history, oldest event first. Reads only.
@@ -149,7 +225,7 @@ class JobServiceAsyncStub(JobServiceStub):
       NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
 
     Example:
-      {"tenantId": "42", "states": ["JOB_STATE_FAILED"]} -> {"jobs": [{...}], "nextPageToken": ""}
+      {"tenantId": "42", "filter": {"states": ["JOB_STATE_FAILED"]}} -> {"jobs": [{...}], "nextPageToken": ""}
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams a job: first a snapshot, then every event after it, in order and without gaps. Ends with OK after the event
@@ -166,6 +242,82 @@ class JobServiceAsyncStub(JobServiceStub):
     Example:
       {"tenantId": "42", "jobId": "0192f0c4-..."}
       -> {"job": {...}} {"event": {"sequence": "3", "type": "JOB_EVENT_TYPE_TASK_STARTED", ...}} ...
+    """
+    CountJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]  # type: ignore[assignment]
+    """Returns how many jobs there are in each state, of those that the filter admits. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+
+    Example:
+      {"tenantId": "42", "filter": {"marketplace": "ebay"}}
+      -> {"counts": [{"state": "JOB_STATE_COMPLETED", "count": "7"}], "totalCount": "7"}
+    """
+    CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
+    """Ends a job. A job that waits ends at once. When an attempt runs, the job is CANCELLED at once as well, the attempt
+    is told to stop and its account's slot stays taken until it has; what the attempt did at the marketplace by then is
+    recorded and never undone by this call.
+
+    Idempotent: cancelling a cancelled job returns it.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended in another way.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_CANCELLED", ...}}
+    """
+    PauseJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.PauseJobRequest, _job_service_pb2.PauseJobResponse]  # type: ignore[assignment]
+    """Holds a job back until ResumeJob. A running attempt is told to stop as soon as it is safe; what it reports still
+    counts.
+
+    Idempotent: pausing a paused job returns it.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PAUSED", ...}}
+    """
+    ResumeJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]  # type: ignore[assignment]
+    """Lets a paused job go on.
+
+    Idempotent: resuming a job that is not paused and has not ended returns it.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", ...}}
+    """
+    RetryJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]  # type: ignore[assignment]
+    """Begins another run of a job that failed or expired: completed tasks keep their outputs, the failed one and those
+    behind it run again with the product as it was when the job was created.
+
+    Idempotent by request_id: the same id and body return the first answer, with the job as it is now.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it is neither FAILED nor EXPIRED, or an attempt of it still runs.
+      ALREADY_EXISTS (JOB_EXISTS): a live job for the same account, product, action and site; metadata names it.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-00000000000a", "tenantId": "42", "jobId": "0192f0c4-..."}
+      -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", "run": 2, ...}}
     """
     ListJobEvents: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobEventsRequest, _job_service_pb2.ListJobEventsResponse]  # type: ignore[assignment]
     """Returns a job's history, oldest event first. Reads only.
@@ -240,7 +392,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
           NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
 
         Example:
-          {"tenantId": "42", "states": ["JOB_STATE_FAILED"]} -> {"jobs": [{...}], "nextPageToken": ""}
+          {"tenantId": "42", "filter": {"states": ["JOB_STATE_FAILED"]}} -> {"jobs": [{...}], "nextPageToken": ""}
         """
 
     @_abc_1.abstractmethod
@@ -263,6 +415,112 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         Example:
           {"tenantId": "42", "jobId": "0192f0c4-..."}
           -> {"job": {...}} {"event": {"sequence": "3", "type": "JOB_EVENT_TYPE_TASK_STARTED", ...}} ...
+        """
+
+    @_abc_1.abstractmethod
+    def CountJobs(
+        self,
+        request: _job_service_pb2.CountJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.CountJobsResponse, _abc.Awaitable[_job_service_pb2.CountJobsResponse]]:
+        """Returns how many jobs there are in each state, of those that the filter admits. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+
+        Example:
+          {"tenantId": "42", "filter": {"marketplace": "ebay"}}
+          -> {"counts": [{"state": "JOB_STATE_COMPLETED", "count": "7"}], "totalCount": "7"}
+        """
+
+    @_abc_1.abstractmethod
+    def CancelJob(
+        self,
+        request: _job_service_pb2.CancelJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.CancelJobResponse, _abc.Awaitable[_job_service_pb2.CancelJobResponse]]:
+        """Ends a job. A job that waits ends at once. When an attempt runs, the job is CANCELLED at once as well, the attempt
+        is told to stop and its account's slot stays taken until it has; what the attempt did at the marketplace by then is
+        recorded and never undone by this call.
+
+        Idempotent: cancelling a cancelled job returns it.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+          FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended in another way.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "jobId": "0192f0c4-..."}
+          -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_CANCELLED", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def PauseJob(
+        self,
+        request: _job_service_pb2.PauseJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.PauseJobResponse, _abc.Awaitable[_job_service_pb2.PauseJobResponse]]:
+        """Holds a job back until ResumeJob. A running attempt is told to stop as soon as it is safe; what it reports still
+        counts.
+
+        Idempotent: pausing a paused job returns it.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+          FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "jobId": "0192f0c4-..."}
+          -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PAUSED", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeJob(
+        self,
+        request: _job_service_pb2.ResumeJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ResumeJobResponse, _abc.Awaitable[_job_service_pb2.ResumeJobResponse]]:
+        """Lets a paused job go on.
+
+        Idempotent: resuming a job that is not paused and has not ended returns it.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+          FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "jobId": "0192f0c4-..."}
+          -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def RetryJob(
+        self,
+        request: _job_service_pb2.RetryJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.RetryJobResponse, _abc.Awaitable[_job_service_pb2.RetryJobResponse]]:
+        """Begins another run of a job that failed or expired: completed tasks keep their outputs, the failed one and those
+        behind it run again with the product as it was when the job was created.
+
+        Idempotent by request_id: the same id and body return the first answer, with the job as it is now.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
+          FAILED_PRECONDITION (JOB_STATE_INVALID): it is neither FAILED nor EXPIRED, or an attempt of it still runs.
+          ALREADY_EXISTS (JOB_EXISTS): a live job for the same account, product, action and site; metadata names it.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-00000000000a", "tenantId": "42", "jobId": "0192f0c4-..."}
+          -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PENDING", "run": 2, ...}}
         """
 
     @_abc_1.abstractmethod
