@@ -47,6 +47,26 @@ async def test_exchanges_are_appended_as_lines_without_secrets(tmp_path: Path) -
     assert base64.b64decode(second["request_body_base64"]) == b"\xff\xd8\x00"
 
 
+class StreamingTransport(httpx.AsyncBaseTransport):
+    """Consumes a request's stream as the network does, while httpx.MockTransport reads it into the request."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        sent = b"".join([part async for part in request.stream])
+        return httpx.Response(201, json={"size": len(sent)})
+
+
+async def test_form_with_a_file_is_sent_whole_and_recorded(tmp_path: Path) -> None:
+    """A multipart body, which httpx streams, is in the record as it was sent."""
+    path = tmp_path / "exchanges.jsonl"
+    record_exchanges(path)
+    client = MarketplaceHttpClient("https://api.example", transport=StreamingTransport())
+    response = await client.request("POST", "/image", files={"image": ("a.jpg", b"\xff\xd8", "image/jpeg")})
+    body = base64.b64decode(json.loads(path.read_text("utf-8"))["request_body_base64"])
+    assert b"\xff\xd8" in body
+    assert response.json()["size"] == len(body)
+
+
 async def test_hooks_hold_for_clients_made_before_them() -> None:
     """A hook sees every client of the process, and its complaint ends the request."""
     client = make_client()

@@ -13,7 +13,10 @@ response_hooks: list[ResponseHook] = []
 
 
 async def run_request_hooks(request: httpx.Request) -> None:
-    """Runs the hooks registered at this moment."""
+    """Runs the hooks registered at this moment, with the body read."""
+    if request_hooks or response_hooks:
+        # A form with files is a stream until it is read, and no hook could look at it once it was sent.
+        await request.aread()
     for hook in tuple(request_hooks):
         await hook(request)
 
