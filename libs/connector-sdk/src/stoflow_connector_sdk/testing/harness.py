@@ -43,11 +43,13 @@ async def run_against(
         metrics=ConnectorMetrics(CollectorRegistry()),
         clock=clock,
     )
-    await runtime.start()
     try:
-        yield runtime
+        await runtime.start()
+        try:
+            yield runtime
+        finally:
+            await runtime.drain(drain_grace_seconds)
     finally:
-        await runtime.drain(drain_grace_seconds)
         await background.close()
         await channel.close()
     if fatal:
