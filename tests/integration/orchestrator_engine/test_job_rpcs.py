@@ -166,7 +166,7 @@ async def test_page_tokens_walk_the_list_once_and_belong_to_their_query(shop: Sh
             break
         request.page_token = page.next_page_token
     assert seen == created[::-1]
-    request.states.append(job_pb2.JOB_STATE_FAILED)
+    request.filter.states.append(job_pb2.JOB_STATE_FAILED)
     code, reason, _ = await _refused(shop.stubs.jobs.ListJobs(request))
     assert (code, reason) == (INVALID, "PAGE_TOKEN_INVALID")
 

@@ -146,8 +146,8 @@ class JobService:
         await self._tenants.require(request.tenant_id)
         size = page_size(request)
         narrow = JobFilter(
-            states=[job_pb2.JobState.Name(s).removeprefix("JOB_STATE_") for s in request.states],
-            product_id=UUID(request.product_id) if request.product_id else None,
+            states=[job_pb2.JobState.Name(s).removeprefix("JOB_STATE_") for s in request.filter.states],
+            product_id=UUID(request.filter.product_id) if request.filter.product_id else None,
             before_job_id=before,
         )
         async with self._reader.snapshot(request.tenant_id) as snapshot:
