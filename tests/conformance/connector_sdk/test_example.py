@@ -4,6 +4,7 @@ from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
 from stoflow_connector_sdk import ConnectorDefinition, TaskContext, TaskResult, TaskSpec
 from stoflow_connector_sdk.conformance import ConnectorConformance
+from stoflow_connector_sdk.runtime.structs import struct_to_dict
 from stoflow_connector_sdk.testing import InMemoryOrchestrator, run_against
 from tests.conformance.connector_sdk import example
 
@@ -62,7 +63,7 @@ async def test_example_publishes_with_the_outputs_of_its_pictures() -> None:
     assert shelf.pictures == ["a", "b", "c"]
     success = job.task("create_listing").accepted[0].success
     assert list(shelf.listings.values()) == [success.remote_id] == [success.listing.remote_id]
-    assert list(success.output["pictures"]) == [1, 2, 3]
+    assert struct_to_dict(success.output) == {"pictures": [1, 2, 3]}
 
 
 async def test_example_adopts_the_listing_of_an_attempt_that_was_never_reported() -> None:

@@ -13,7 +13,7 @@ from stoflow_connector_sdk.testing import InMemoryOrchestrator, run_against
 from tests.integration.connector_sdk.scripted import MakeHandler, ScriptedService, make_definition
 
 
-def make_definition_that_settles(service: ScriptedService, seconds: float):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def make_definition_that_settles(service: ScriptedService, seconds: float):  # type: ignore[no-untyped-def]
     definition = make_definition(service)
     for handler in definition.handlers:
         if isinstance(handler, MakeHandler):

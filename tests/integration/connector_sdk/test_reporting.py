@@ -153,7 +153,10 @@ async def test_large_reports_are_split_below_a_megabyte() -> None:
         return TaskResult({"text": "x" * 60_000})
 
     definition = make_definition(ScriptedService(work))
-    async with InMemoryOrchestrator() as orchestrator, run_against(orchestrator, definition, slots=40) as runtime:
+    async with (
+        InMemoryOrchestrator() as orchestrator,
+        run_against(orchestrator, definition, slots=40) as runtime,
+    ):
         jobs = [orchestrator.submit(definition.manifest(), "work") for _ in range(40)]
         await orchestrator.wait_until(lambda: runtime.active_count == 40)
         gate.set()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
+from stoflow.jobs.v1 import job_pb2
 
 from stoflow_connector_sdk import (
     Absent,
@@ -18,7 +19,6 @@ from stoflow_connector_sdk import (
     TaskSpec,
     Unclear,
 )
-from stoflow.jobs.v1 import job_pb2
 
 
 class Service:
@@ -131,8 +131,14 @@ def test_all_mistakes_are_listed_at_once() -> None:
     assert "Nameless: the class attribute 'action' is not set" in problems
     assert "BadSchemas.options_schema is no JSON Schema" in problems
     assert "BadSchemas.product_schema is not JSON" in problems
-    assert "Impatient: step 'upload' repeats for each of 'images', but the action requires no product" in problems
-    assert "Impatient: step 'publish' must have a start_to_close_timeout_seconds above its settle_seconds" in problems
+    assert (
+        "Impatient: step 'upload' repeats for each of 'images', but the action requires no product"
+        in problems
+    )
+    assert (
+        "Impatient: step 'publish' must have a start_to_close_timeout_seconds above its settle_seconds"
+        in problems
+    )
 
 
 def test_rules_of_the_contract_are_checked_before_registering() -> None:

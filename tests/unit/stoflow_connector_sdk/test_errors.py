@@ -1,4 +1,5 @@
 import pytest
+from stoflow.common.v1 import failure_pb2
 
 from stoflow_connector_sdk import (
     AuthRequiredError,
@@ -14,7 +15,6 @@ from stoflow_connector_sdk import (
     StopRequestedError,
     Violation,
 )
-from stoflow.common.v1 import failure_pb2
 
 
 @pytest.mark.parametrize(

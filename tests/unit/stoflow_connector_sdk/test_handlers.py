@@ -188,7 +188,7 @@ class Wrong:
     async def two(self, task: TaskContext, more: int) -> TaskResult:
         return CREATED
 
-    async def unannotated(self, task):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    async def unannotated(self, task):  # type: ignore[no-untyped-def]
         return CREATED
 
     async def wrong_result(self, task: TaskContext) -> str:
@@ -211,7 +211,16 @@ class Wrong:
 
 class WrongHandler(DirectAPIJobHandler):
     action = "wrong"
-    names = ("plain", "no_parameter", "two", "unannotated", "wrong_result", "keyword", "misspelt", "attribute")
+    names = (
+        "plain",
+        "no_parameter",
+        "two",
+        "unannotated",
+        "wrong_result",
+        "keyword",
+        "misspelt",
+        "attribute",
+    )
 
     def get_service(self) -> Wrong:
         return Wrong()
@@ -232,7 +241,10 @@ def test_every_wrong_method_is_named_at_once() -> None:
     message = str(caught.value)
     for name in WrongHandler.names:
         assert f"step '{name}': Wrong.{name}" in message
-    assert "probe of step 'good': Wrong.wrong_probe must be annotated to return Absent | Found | Unclear" in message
+    assert (
+        "probe of step 'good': Wrong.wrong_probe must be annotated to return Absent | Found | Unclear"
+        in message
+    )
     assert "Wrong.misspelt_probe does not exist" in message
     assert "Wrong.unreadable has annotations that cannot be read: name 'Missing' is not defined" in message
     assert "step 'good' is declared twice" in message

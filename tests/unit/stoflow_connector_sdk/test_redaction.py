@@ -1,6 +1,12 @@
 import pytest
 
-from stoflow_connector_sdk.redaction import MAX_RAW_BODY_BYTES, KnownSecrets, clean_body, known_secrets, remove_secrets
+from stoflow_connector_sdk.redaction import (
+    MAX_RAW_BODY_BYTES,
+    KnownSecrets,
+    clean_body,
+    known_secrets,
+    remove_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +42,10 @@ def test_oldest_secrets_are_forgotten() -> None:
     """The memory for secrets is bounded, and a secret seen again counts as new."""
     secrets = KnownSecrets(limit=2)
     secrets.add("first-secret", "second-secret", "first-secret", "third-secret")
-    assert secrets.remove_from("first-secret second-secret third-secret") == "[redacted] second-secret [redacted]"
+    assert (
+        secrets.remove_from("first-secret second-secret third-secret")
+        == "[redacted] second-secret [redacted]"
+    )
 
 
 def test_short_values_are_no_secrets() -> None:

@@ -102,8 +102,18 @@ async def _make_runtime(
     )
     lifecycle.on_drain("nats", connection.drain)
 
-    def open_source(stream: str, consumer: str, free_slots: Callable[[], int]) -> CommandSource:
-        return PullConsumer(connection, stream, consumer, free_slots)
+    def open_source(
+        stream: str, consumer: str, free_slots: Callable[[], int], expires_seconds: float
+    ) -> CommandSource:
+        # The server refuses heartbeats that are not well below the end of the request.
+        return PullConsumer(
+            connection,
+            stream,
+            consumer,
+            free_slots,
+            expires_seconds=expires_seconds,
+            heartbeat_seconds=min(1.0, expires_seconds / 3),
+        )
 
     runtime = ConnectorRuntime(
         definition,
@@ -114,6 +124,8 @@ async def _make_runtime(
         slots=settings.slots,
         metrics=ConnectorMetrics(registry),
     )
+    # Between the runtime, which needs its heartbeats to the last, and the connections they use.
+    lifecycle.on_drain("background", lifecycle.background.close)
     lifecycle.on_drain(
         "runtime",
         lambda: runtime.drain(settings.drain_grace_seconds),

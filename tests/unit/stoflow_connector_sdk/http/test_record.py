@@ -20,7 +20,9 @@ def own_hooks() -> Iterator[None]:
 
 
 def answer(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(201, headers={"set-cookie": "a=b"}, json={"access_token": "s3cr3t-value", "id": "7"})
+    return httpx.Response(
+        201, headers={"set-cookie": "a=b"}, json={"access_token": "s3cr3t-value", "id": "7"}
+    )
 
 
 def make_client() -> MarketplaceHttpClient:

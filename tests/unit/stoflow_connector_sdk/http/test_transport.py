@@ -61,7 +61,9 @@ def use(context: TaskContext) -> None:
     set_current_task(context)
 
 
-def make_client(*steps: Step | int | Exception, timeout_seconds: float = 20.0) -> tuple[MarketplaceHttpClient, Wire]:
+def make_client(
+    *steps: Step | int | Exception, timeout_seconds: float = 20.0
+) -> tuple[MarketplaceHttpClient, Wire]:
     wire = Wire(*steps)
     return MarketplaceHttpClient(timeout_seconds=timeout_seconds, transport=wire), wire
 
@@ -113,7 +115,7 @@ async def test_failure_before_sending_is_not_sent(task: TaskContext, failure: Ex
     """Without a connection not one byte left."""
     use(task)
     client, _ = make_client(failure)
-    with pytest.raises(RetryableError, match="POST api.example/offer got no answer") as caught:
+    with pytest.raises(RetryableError, match=r"POST api\.example/offer got no answer") as caught:
         await client.request("POST", URL)
     assert caught.value.effect is EffectOutcome.NOT_SENT
     assert caught.value.code == "TRANSPORT_ERROR"

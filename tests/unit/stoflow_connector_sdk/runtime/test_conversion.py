@@ -54,12 +54,8 @@ def test_assignment_becomes_a_context() -> None:
         item_index=0,
         attempt=2,
         site="EBAY_US",
-        product=task_pb2.ProductSnapshot(
-            product=Product(product_id="p"), mappings={"category": "63861"}
-        ),
-        effect=task_pb2.EffectGrant(
-            key="k", generation=3, mode=task_pb2.EFFECT_MODE_PROBE, remote_id="r"
-        ),
+        product=task_pb2.ProductSnapshot(product=Product(product_id="p"), mappings={"category": "63861"}),
+        effect=task_pb2.EffectGrant(key="k", generation=3, mode=task_pb2.EFFECT_MODE_PROBE, remote_id="r"),
     )
     assignment.account.account_id = "account"
     assignment.account.settings["policy"] = {"id": 5}

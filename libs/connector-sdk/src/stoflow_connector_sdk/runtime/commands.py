@@ -35,5 +35,6 @@ class CommandSource(Protocol):
         ...
 
 
-OpenSource = Callable[[str, str, Callable[[], int]], CommandSource]
-"""Opens the source of a stream and a consumer; the last argument tells how many commands are welcome."""
+OpenSource = Callable[[str, str, Callable[[], int], float], CommandSource]
+"""Opens a source: stream, consumer, how many commands are welcome now, and the seconds after which a request for
+commands is over by itself, so that a process that was stopped does not draw commands for long."""

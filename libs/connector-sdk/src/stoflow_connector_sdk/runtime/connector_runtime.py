@@ -27,6 +27,9 @@ log = get_logger(__name__)
 
 # After an interruption, how long service methods may take to end.
 _CANCEL_GRACE_SECONDS = 2.0
+# A stopped process loses its leases after one lease, and should not receive commands for much longer.
+_MIN_PULL_SECONDS = 1.0
+_MAX_PULL_SECONDS = 30.0
 
 
 class ConnectorRuntime:
@@ -137,7 +140,8 @@ class ConnectorRuntime:
             key = f"{registration.stream}/{name}"
             if key in self._sources or self._is_draining:
                 continue
-            source = self._open_source(registration.stream, name, self._slots.free)
+            expires_seconds = min(max(registration.lease_seconds, _MIN_PULL_SECONDS), _MAX_PULL_SECONDS)
+            source = self._open_source(registration.stream, name, self._slots.free, expires_seconds)
             self._sources[key] = source
             self._background.spawn(f"pull {key}", partial(self._pull, source))
         self._slots.listen([source.wake for source in self._sources.values()])

@@ -19,11 +19,13 @@ class Registration:
     """What the orchestrator answered.
 
     Attributes:
+        lease_seconds: How long a lease holds without a heartbeat.
         heartbeat_interval_seconds: How often to call HeartbeatTasks.
         stream: Carries the marketplace's commands.
         consumers: Durable consumers to pull from.
     """
 
+    lease_seconds: float
     heartbeat_interval_seconds: float
     stream: str
     consumers: tuple[str, ...]
@@ -94,6 +96,7 @@ class Registrar:
             details = "".join(f"\n  {v.field}: {v.description}" for v in error.status.violations)
             raise StartError(f"The orchestrator refuses this connector. {error}{details}") from error
         found = Registration(
+            lease_seconds=answer.lease.ToNanoseconds() / 1e9,
             heartbeat_interval_seconds=answer.heartbeat_interval.ToNanoseconds() / 1e9,
             stream=answer.stream,
             consumers=tuple(answer.consumers),

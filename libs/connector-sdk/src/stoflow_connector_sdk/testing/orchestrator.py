@@ -82,7 +82,9 @@ class InMemoryOrchestrator:
             server, self._server = self._server, None
             await server.drain(0)
 
-    def open_source(self, _stream: str, _consumer: str, free_slots: Callable[[], int]) -> CommandSource:
+    def open_source(
+        self, _stream: str, _consumer: str, free_slots: Callable[[], int], _expires_seconds: float
+    ) -> CommandSource:
         """Opens the one consumer, for a runtime."""
         return self.queue.open(free_slots)
 
