@@ -54,6 +54,16 @@ async def test_concurrent_repeats_make_one_tenant(api: CatalogApi) -> None:
     assert await api.sql("SELECT count(*) FROM public.tenants") == [(1,)]
 
 
+async def test_tenants_created_at_once_each_have_all_their_tables(api: CatalogApi) -> None:
+    """Eight tenants created side by side succeed, and none gets the tables of another."""
+    await asyncio.gather(*(api.tenants.CreateTenant(creation(100 + number)) for number in range(8)))
+    counts = await api.sql(
+        "SELECT schemaname, count(*) FROM pg_tables WHERE schemaname LIKE 'user\\_1__' GROUP BY 1 ORDER BY 1"
+    )
+    assert [name for name, _ in counts] == [f"user_{100 + number}" for number in range(8)]
+    assert len({count for _, count in counts}) == 1
+
+
 async def test_reused_request_id_is_refused(api: CatalogApi) -> None:
     """A request_id that was used with another body is ALREADY_EXISTS and changes nothing."""
     request = creation()

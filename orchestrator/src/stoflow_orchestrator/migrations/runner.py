@@ -7,6 +7,7 @@ queueing in front of a tenant's live traffic: it fails, and is tried again.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,10 @@ LOCK_TIMEOUT = "5s"
 PUBLIC_LOCK_KEY = 0x53544F46
 History = Literal["public", "tenant"]
 
+# Alembic keeps the context of the running upgrade in module globals, so that two threads at once would run one
+# tenant's migration in the other's schema.
+_one_at_a_time = threading.Lock()
+
 
 def tenant_schema(tenant_id: int) -> str:
     """Names the schema of a tenant."""
@@ -43,7 +48,7 @@ def head_revision(which: History) -> str:
 
 def upgrade_public(engine: Engine) -> None:
     """Brings `public` to the newest revision."""
-    with engine.begin() as connection:
+    with _one_at_a_time, engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PUBLIC_LOCK_KEY})
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         _upgrade(connection, "public", "public")
@@ -52,7 +57,7 @@ def upgrade_public(engine: Engine) -> None:
 def upgrade_tenant(engine: Engine, tenant_id: int) -> None:
     """Creates a tenant's schema where it is missing and brings it to the newest revision."""
     schema = tenant_schema(tenant_id)
-    with engine.begin() as connection:
+    with _one_at_a_time, engine.begin() as connection:
         # Two processes may provision one tenant at once; the second finds the work done.
         connection.execute(
             text("SELECT pg_advisory_xact_lock(:key, hashtext(:name))"), {"key": 1, "name": schema}
