@@ -162,10 +162,16 @@ class TaskSpec(_message.Message):
     FOR_EACH_FIELD_NUMBER: _builtins.int
     ONCE_FIELD_NUMBER: _builtins.int
     START_TO_CLOSE_TIMEOUT_FIELD_NUMBER: _builtins.int
+    SCHEDULE_TO_START_TIMEOUT_FIELD_NUMBER: _builtins.int
+    FOLLOW_UP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"upload_image"."""
     for_each: _builtins.str
     """List in the input that this step is repeated for: "images"; empty for a single task."""
+    follow_up: _builtins.bool
+    """Whether the step is not planned when a job is created, but appended by results of other steps: the next page of a
+    sync. It does not fan out, and an action needs at least one step that is planned.
+    """
     @_builtins.property
     def once(self) -> Global___OnceEffect:
         """Absent for a step that may repeat."""
@@ -174,6 +180,12 @@ class TaskSpec(_message.Message):
     def start_to_close_timeout(self) -> _duration_pb2.Duration:
         """How long one attempt may take before the orchestrator takes it for failed."""
 
+    @_builtins.property
+    def schedule_to_start_timeout(self) -> _duration_pb2.Duration:
+        """How long an attempt may wait from its dispatch until a connector starts it; then it counts as failed, RETRYABLE,
+        with code SCHEDULE_TO_START_TIMEOUT. Absent for as long as the job lives.
+        """
+
     def __init__(
         self,
         *,
@@ -181,10 +193,12 @@ class TaskSpec(_message.Message):
         for_each: _builtins.str = ...,
         once: Global___OnceEffect | None = ...,
         start_to_close_timeout: _duration_pb2.Duration | None = ...,
+        schedule_to_start_timeout: _duration_pb2.Duration | None = ...,
+        follow_up: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["once", b"once", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["once", b"once", "schedule_to_start_timeout", b"schedule_to_start_timeout", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["for_each", b"for_each", "name", b"name", "once", b"once", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow_up", b"follow_up", "for_each", b"for_each", "name", b"name", "once", b"once", "schedule_to_start_timeout", b"schedule_to_start_timeout", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

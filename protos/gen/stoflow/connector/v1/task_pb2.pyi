@@ -258,6 +258,7 @@ class TaskAssignment(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the step: it decides the handler's service method."""
     action: _builtins.str
@@ -298,6 +299,10 @@ class TaskAssignment(_message.Message):
     def effect(self) -> Global___EffectGrant:
         """Present for a step with effect ONCE."""
 
+    @_builtins.property
+    def input(self) -> _struct_pb2.Struct:
+        """What the result that appended this task gave it; absent for tasks planned at the job's creation."""
+
     def __init__(
         self,
         *,
@@ -314,10 +319,11 @@ class TaskAssignment(_message.Message):
         options: _struct_pb2.Struct | None = ...,
         outputs: _abc.Iterable[Global___TaskOutput] | None = ...,
         effect: Global___EffectGrant | None = ...,
+        input: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "account", b"account", "effect", b"effect", "item_index", b"item_index", "lease", b"lease", "options", b"options", "product", b"product", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "account", b"account", "effect", b"effect", "input", b"input", "item_index", b"item_index", "lease", b"lease", "options", b"options", "product", b"product", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "account", b"account", "action", b"action", "attempt", b"attempt", "effect", b"effect", "item_index", b"item_index", "lease", b"lease", "manifest_version", b"manifest_version", "name", b"name", "options", b"options", "outputs", b"outputs", "product", b"product", "site", b"site", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "account", b"account", "action", b"action", "attempt", b"attempt", "effect", b"effect", "input", b"input", "item_index", b"item_index", "lease", b"lease", "manifest_version", b"manifest_version", "name", b"name", "options", b"options", "outputs", b"outputs", "product", b"product", "site", b"site", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__item_index: _TypeAlias = _typing.Literal["item_index"]  # noqa: Y015
     _WhichOneofArgType__item_index: _TypeAlias = _typing.Literal["_item_index", b"_item_index"]  # noqa: Y015
@@ -362,6 +368,40 @@ class ListingChange(_message.Message):
 Global___ListingChange: _TypeAlias = ListingChange  # noqa: Y015
 
 @_typing.final
+class FollowUpTask(_message.Message):
+    """A task that a result appends to its job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ITEM_INDEX_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of a step of the same action that the job's manifest marks as follow_up."""
+    item_index: _builtins.int
+    """Which element it works on, for the connector's own use; absent for none."""
+    @_builtins.property
+    def input(self) -> _struct_pb2.Struct:
+        """What the task is given; absent for nothing."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        item_index: _builtins.int | None = ...,
+        input: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "input", b"input", "item_index", b"item_index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "input", b"input", "item_index", b"item_index", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__item_index: _TypeAlias = _typing.Literal["item_index"]  # noqa: Y015
+    _WhichOneofArgType__item_index: _TypeAlias = _typing.Literal["_item_index", b"_item_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__item_index) -> _WhichOneofReturnType__item_index | None: ...
+
+Global___FollowUpTask: _TypeAlias = FollowUpTask  # noqa: Y015
+
+@_typing.final
 class TaskSuccess(_message.Message):
     """A task done."""
 
@@ -370,6 +410,7 @@ class TaskSuccess(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     REMOTE_ID_FIELD_NUMBER: _builtins.int
     LISTING_FIELD_NUMBER: _builtins.int
+    FOLLOW_UPS_FIELD_NUMBER: _builtins.int
     remote_id: _builtins.str
     """The marketplace's id of what a ONCE effect made; required for such a task."""
     @_builtins.property
@@ -380,16 +421,23 @@ class TaskSuccess(_message.Message):
     def listing(self) -> Global___ListingChange:
         """What was learned of the job's listing; absent when nothing was."""
 
+    @_builtins.property
+    def follow_ups(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowUpTask]:
+        """Tasks to run next, in this order, before those that were planned behind this one. Their inputs take at most 256 KiB
+        together; a job has at most 1000 tasks and its outputs and inputs take at most 2 MiB.
+        """
+
     def __init__(
         self,
         *,
         output: _struct_pb2.Struct | None = ...,
         remote_id: _builtins.str = ...,
         listing: Global___ListingChange | None = ...,
+        follow_ups: _abc.Iterable[Global___FollowUpTask] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "output", b"output", "remote_id", b"remote_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow_ups", b"follow_ups", "listing", b"listing", "output", b"output", "remote_id", b"remote_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

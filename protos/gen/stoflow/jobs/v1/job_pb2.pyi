@@ -300,6 +300,7 @@ class Task(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     FINISH_TIME_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Identifies the task."""
     position: _builtins.int
@@ -311,7 +312,7 @@ class Task(_message.Message):
     state: Global___TaskState.ValueType
     """Where it stands."""
     attempt_count: _builtins.int
-    """Attempts started in this run."""
+    """Attempts in this run."""
     failure_count: _builtins.int
     """Attempts that burnt a retry in this run."""
     effect_kind: Global___EffectKind.ValueType
@@ -332,6 +333,10 @@ class Task(_message.Message):
     def finish_time(self) -> _timestamp_pb2.Timestamp:
         """When it became terminal; absent before."""
 
+    @_builtins.property
+    def input(self) -> _struct_pb2.Struct:
+        """What the result that appended it gave it; absent for tasks planned at the job's creation."""
+
     def __init__(
         self,
         *,
@@ -347,10 +352,11 @@ class Task(_message.Message):
         failure: _failure_pb2.Failure | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         finish_time: _timestamp_pb2.Timestamp | None = ...,
+        input: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "failure", b"failure", "finish_time", b"finish_time", "item_index", b"item_index", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "failure", b"failure", "finish_time", b"finish_time", "input", b"input", "item_index", b"item_index", "output", b"output", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "attempt_count", b"attempt_count", "effect_kind", b"effect_kind", "failure", b"failure", "failure_count", b"failure_count", "finish_time", b"finish_time", "item_index", b"item_index", "name", b"name", "output", b"output", "position", b"position", "start_time", b"start_time", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "attempt_count", b"attempt_count", "effect_kind", b"effect_kind", "failure", b"failure", "failure_count", b"failure_count", "finish_time", b"finish_time", "input", b"input", "item_index", b"item_index", "name", b"name", "output", b"output", "position", b"position", "start_time", b"start_time", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__item_index: _TypeAlias = _typing.Literal["item_index"]  # noqa: Y015
     _WhichOneofArgType__item_index: _TypeAlias = _typing.Literal["_item_index", b"_item_index"]  # noqa: Y015

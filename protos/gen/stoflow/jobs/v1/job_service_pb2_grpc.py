@@ -229,7 +229,8 @@ class JobServiceServicer:
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
         NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
-        FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+        FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended, or the attempt that ran when it was paused has not stopped
+        yet; then RetryInfo says when to try again.
         ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
         Example:

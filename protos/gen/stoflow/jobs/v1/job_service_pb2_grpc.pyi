@@ -143,7 +143,8 @@ class JobServiceStub:
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
       NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
-      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended, or the attempt that ran when it was paused has not stopped
+        yet; then RetryInfo says when to try again.
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
     Example:
@@ -295,7 +296,8 @@ class JobServiceAsyncStub(JobServiceStub):
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
       NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
-      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+      FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended, or the attempt that ran when it was paused has not stopped
+        yet; then RetryInfo says when to try again.
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
     Example:
@@ -492,7 +494,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
           NOT_FOUND (TENANT_NOT_FOUND, JOB_NOT_FOUND): no such tenant or job.
-          FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended.
+          FAILED_PRECONDITION (JOB_STATE_INVALID): it has ended, or the attempt that ran when it was paused has not stopped
+            yet; then RetryInfo says when to try again.
           ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
         Example:
