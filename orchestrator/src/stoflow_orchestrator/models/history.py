@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,6 +22,12 @@ class MarketplaceJob(TenantBase):
         CheckConstraint(f"state IN {TERMINAL_JOB_STATES}", name="state"),
         Index("ix_marketplace_jobs_state", "state", "job_id"),
         Index("ix_marketplace_jobs_product_id", "product_id", "job_id"),
+        Index(
+            "ix_marketplace_jobs_batch",
+            "batch_id",
+            "job_id",
+            postgresql_where=text("batch_id IS NOT NULL"),
+        ),
     )
 
     job_id: Mapped[UuidKey]
@@ -29,6 +35,7 @@ class MarketplaceJob(TenantBase):
     marketplace: Mapped[str]
     account_id: Mapped[UUID]
     product_id: Mapped[UUID | None]
+    batch_id: Mapped[UUID | None]
     site: Mapped[str]
     action: Mapped[str]
     manifest_version: Mapped[str]

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -80,6 +80,7 @@ class LiveJob(PublicBase):
             postgresql_where=text(f"state IN {TERMINAL_JOB_STATES}"),
         ),
         Index("ix_live_jobs_tenant", "tenant_id", "job_id"),
+        Index("ix_live_jobs_batch", "batch_id", "job_id", postgresql_where=text("batch_id IS NOT NULL")),
     )
 
     job_id: Mapped[UuidKey]
@@ -89,6 +90,8 @@ class LiveJob(PublicBase):
     marketplace: Mapped[str]
     account_id: Mapped[UUID]
     product_id: Mapped[UUID | None]
+    # Null for a job that was submitted alone. No foreign key: the batch is archived after its jobs.
+    batch_id: Mapped[UUID | None]
     site: Mapped[str]
     action: Mapped[str]
     manifest_version: Mapped[str]
@@ -190,8 +193,7 @@ class OutboxMessage(PublicBase):
 
     __tablename__ = "outbox"
 
-    outbox_id: Mapped[int] = mapped_column(BigInteger(), Identity(always=True), primary_key=True)
-    message_id: Mapped[str]
+    message_id: Mapped[UuidKey]
     subject: Mapped[str]
     payload: Mapped[bytes]
-    create_time: Mapped[datetime] = mapped_column(server_default=func.now())
+    create_time: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

@@ -11,9 +11,9 @@ from stoflow_orchestrator.migrations.runner import tenant_schema
 Connection = AsyncConnection[Any]
 
 _JOB_COLUMNS = sql.SQL(
-    "job_id, sequence, marketplace, account_id, product_id, site, action, manifest_version, assignment, priority, "
-    "max_retries, state, run, task_position, failure, event_sequence, not_before_time, expire_time, create_time, "
-    "start_time, finish_time"
+    "job_id, sequence, marketplace, account_id, product_id, batch_id, site, action, manifest_version, assignment, "
+    "priority, max_retries, state, run, task_position, failure, event_sequence, not_before_time, expire_time, "
+    "create_time, start_time, finish_time"
 )
 _TASK_COLUMNS = sql.SQL(
     "task_id, job_id, position, name, item_index, once_name, settle_seconds, start_to_close_seconds, state, "

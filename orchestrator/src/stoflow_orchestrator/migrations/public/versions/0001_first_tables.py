@@ -113,6 +113,63 @@ def upgrade() -> None:
         schema="public",
     )
     op.create_table(
+        "live_batches",
+        sa.Column("batch_id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("marketplace", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("total_count", sa.BigInteger(), nullable=False),
+        sa.Column("completed_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("failed_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("cancelled_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("expired_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("start_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_cancelling", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("finish_time", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(completed_count + failed_count + cancelled_count + expired_count = total_count) "
+            "= (finish_time IS NOT NULL)",
+            name=op.f("ck_live_batches_ended_has_finish_time"),
+        ),
+        sa.CheckConstraint(
+            "NOT is_cancelling OR cancel_time IS NOT NULL AND finish_time IS NULL",
+            name=op.f("ck_live_batches_cancelling_is_cancelled"),
+        ),
+        sa.CheckConstraint(
+            "completed_count + failed_count + cancelled_count + expired_count <= total_count",
+            name=op.f("ck_live_batches_no_job_counts_twice"),
+        ),
+        sa.CheckConstraint(
+            "least(completed_count, failed_count, cancelled_count, expired_count) >= 0",
+            name=op.f("ck_live_batches_no_negative_count"),
+        ),
+        sa.CheckConstraint("total_count > 0", name=op.f("ck_live_batches_total_count")),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_live_batches")),
+        schema="public",
+    )
+    op.create_index(
+        "ix_live_batches_cancelling",
+        "live_batches",
+        ["batch_id"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("is_cancelling"),
+    )
+    op.create_index(
+        "ix_live_batches_ended",
+        "live_batches",
+        ["tenant_id"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("finish_time IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_live_batches_tenant", "live_batches", ["tenant_id", "batch_id"], unique=False, schema="public"
+    )
+    op.create_table(
         "live_events",
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
@@ -136,6 +193,7 @@ def upgrade() -> None:
         sa.Column("marketplace", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("product_id", sa.Uuid(), nullable=True),
+        sa.Column("batch_id", sa.Uuid(), nullable=True),
         sa.Column("site", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("manifest_version", sa.Text(), nullable=False),
@@ -198,6 +256,14 @@ def upgrade() -> None:
         unique=False,
         schema="public",
         postgresql_where=sa.text("state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED')"),
+    )
+    op.create_index(
+        "ix_live_jobs_batch",
+        "live_jobs",
+        ["batch_id", "job_id"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
     op.create_index(
         "ix_live_jobs_expire_time",
@@ -269,14 +335,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("outbox_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Uuid(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("outbox_id", name=op.f("pk_outbox")),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_outbox")),
         schema="public",
     )
+    op.create_index(op.f("ix_outbox_create_time"), "outbox", ["create_time"], unique=False, schema="public")
     op.create_table(
         "tenants",
         sa.Column("tenant_id", sa.BigInteger(), autoincrement=True, nullable=False),

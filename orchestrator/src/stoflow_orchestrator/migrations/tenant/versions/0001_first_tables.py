@@ -43,6 +43,28 @@ def upgrade() -> None:
         "ix_accounts_create_time", "accounts", ["create_time", "account_id"], unique=False, schema="tenant"
     )
     op.create_table(
+        "batch_jobs",
+        sa.Column("batch_id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("marketplace", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("total_count", sa.BigInteger(), nullable=False),
+        sa.Column("completed_count", sa.BigInteger(), nullable=False),
+        sa.Column("failed_count", sa.BigInteger(), nullable=False),
+        sa.Column("cancelled_count", sa.BigInteger(), nullable=False),
+        sa.Column("expired_count", sa.BigInteger(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("start_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finish_time", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "completed_count + failed_count + cancelled_count + expired_count = total_count",
+            name=op.f("ck_batch_jobs_all_ended"),
+        ),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batch_jobs")),
+        schema="tenant",
+    )
+    op.create_table(
         "listings",
         sa.Column("listing_id", sa.Uuid(), nullable=False),
         sa.Column("marketplace", sa.Text(), nullable=False),
@@ -75,6 +97,7 @@ def upgrade() -> None:
         sa.Column("marketplace", sa.Text(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("product_id", sa.Uuid(), nullable=True),
+        sa.Column("batch_id", sa.Uuid(), nullable=True),
         sa.Column("site", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("manifest_version", sa.Text(), nullable=False),
@@ -96,6 +119,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_marketplace_jobs")),
         schema="tenant",
+    )
+    op.create_index(
+        "ix_marketplace_jobs_batch",
+        "marketplace_jobs",
+        ["batch_id", "job_id"],
+        unique=False,
+        schema="tenant",
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
     op.create_index(
         "ix_marketplace_jobs_product_id",
