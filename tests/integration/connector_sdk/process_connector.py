@@ -1,5 +1,6 @@
 """A connector as a process, for tests that send it signals: reads /first, then changes /second."""
 
+import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ from stoflow_connector_sdk import (
 from stoflow_service_kit.settings import HttpUrl, load_settings
 
 REQUEST_TIMEOUT_SECONDS = 0.4
+PAUSE_SECONDS = 0.5
 
 
 class ProcessSettings(ConnectorSettings):
@@ -30,8 +32,9 @@ class Service:
         self.client = client
 
     async def work(self, task: TaskContext) -> TaskResult:
-        # Waits for as long as the remote holds its answer: outside of a task there is no lease to fit.
         await self.client.request("GET", "/first", timeout_seconds=REQUEST_TIMEOUT_SECONDS)
+        # Time for a test to stop the process between its requests.
+        await asyncio.sleep(PAUSE_SECONDS)
         await self.client.request("POST", "/second", json={"a": 1}, timeout_seconds=REQUEST_TIMEOUT_SECONDS)
         return TaskResult()
 
