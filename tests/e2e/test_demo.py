@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import Program, only_listing, printed_lines, read_until
+from tests.e2e.program import RUN_SECONDS, Program, only_listing, printed_lines, read_until
 from tests.integration.sandbox.launching import IDENTITIES, make_folder_for
 
 TASKS = ["upload_image 1/3", "upload_image 2/3", "upload_image 3/3", "put_inventory_item", "create_offer"]
@@ -48,36 +48,28 @@ def assert_live(program: Program, output: str) -> None:
     assert "\x1b" not in output
 
 
-@pytest.mark.parametrize("identity", IDENTITIES, ids=["self", "ordinary user"][: len(IDENTITIES)])
-def test_product_goes_live_and_nothing_is_left(tmp_path: Path, identity: tuple[str, ...]) -> None:
-    """The demo ends with 0, a live listing and a counted run, and leaves no process and no file but its report."""
-    folder = make_folder_for(identity, tmp_path)
-    # Measuring would write where this user may not.
+def test_products_go_live_and_nothing_is_left(tmp_path: Path) -> None:
+    """Demos at once, one of them an ordinary user's, end with 0, a live listing, and nothing but their reports."""
+    programs = [make_program(tmp_path / str(number), identity) for number, identity in enumerate(IDENTITIES)]
+    processes = [program.start("demo") for program in programs]
+    outputs = [process.communicate(timeout=RUN_SECONDS) for process in processes]
+    for program, process, (output, errors) in zip(programs, processes, outputs, strict=True):
+        assert process.returncode == 0, output + errors
+        assert_live(program, output)
+        assert program.list_processes() == {}
+        left = {path.name for path in program.folder.rglob("*")}
+        assert left == {"home", "data of run", "build", "demo.json"}
+
+
+def make_program(parent: Path, identity: tuple[str, ...]) -> Program:
+    parent.mkdir()
+    folder = make_folder_for(identity, parent)
+    # Measuring coverage would write where this user may not.
     variables = {name: "" for name in os.environ if identity and name.startswith("COV")}
     program = Program(folder, identity=identity, **variables)
-    if identity:
-        owner = folder.stat().st_uid
-        os.chown(program.home, owner, owner)
-    result = program.run("demo")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert_live(program, result.stdout)
-    assert program.list_processes() == {}
-    assert sorted(path.name for path in folder.rglob("*")) == sorted(
-        ["home", "data of run", "build", "demo.json"]
-    )
-
-
-def test_two_demos_at_once_do_not_meet(program: Program) -> None:
-    """Two demos in one data folder use other ports, databases and sandboxes, and both succeed."""
-    second = Program(program.folder)
-    second.report = program.folder / "second.json"
-    processes = [one.start("demo", "--json") for one in (program, second)]
-    outputs = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    for one, (output, _) in zip((program, second), outputs, strict=True):
-        assert json.loads(output) == json.loads(one.report.read_text())
-        assert only_listing(json.loads(output))["state"] == "LIVE"
-    assert second.wait_until_no_process() == {}
+    owner = folder.stat().st_uid
+    os.chown(program.home, owner, owner)
+    return program
 
 
 @pytest.mark.parametrize(
@@ -97,14 +89,16 @@ def test_ended_demo_leaves_no_process(
     read_until(process, moment)
     assert len(program.list_processes()) > 2
     process.send_signal(number)
-    process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == exit_code
+    assert "Traceback" not in errors
     assert program.wait_until_no_process() == {}
+    assert number == signal.SIGKILL or list(program.data.iterdir()) == []
     if number == signal.SIGKILL:
         assert len(list(program.data.glob("demo-*/"))) == 1
         cleaner = Program(program.folder, DATABASE_URL="postgresql://nobody:pw@127.0.0.1:1/none")
         assert cleaner.run("demo", "--timeout", "0.1").returncode == 1
-    assert list(program.data.iterdir()) == []
+        assert list(program.data.iterdir()) == []
     assert not program.report.exists()
 
 
@@ -124,13 +118,12 @@ def test_named_servers_are_used_and_none_is_started(tmp_path: Path, database_url
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "address"),
+    ("command", "variable", "value", "address"),
     [
-        ("DATABASE_URL", "postgresql://seller:hush@127.0.0.1:1/shop", "PostgreSQL at 127.0.0.1:1/shop"),
-        ("NATS_URL", "nats://127.0.0.1:1", "NATS at 127.0.0.1:1"),
+        ("up", "DATABASE_URL", "postgresql://seller:hush@127.0.0.1:1/shop", "PostgreSQL at 127.0.0.1:1/shop"),
+        ("demo", "NATS_URL", "nats://127.0.0.1:1", "NATS at 127.0.0.1:1"),
     ],
 )
-@pytest.mark.parametrize("command", ["demo", "up"])
 def test_silent_server_is_named(
     program: Program, command: str, variable: str, value: str, address: str
 ) -> None:

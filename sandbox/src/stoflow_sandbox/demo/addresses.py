@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
+from urllib.parse import urlsplit
+
+from stoflow_service_kit.settings import join_host_port
+
+POSTGRES_PORT = 5432
+
+
+def database_address(url: str) -> str:
+    """Returns `host:port/database`: no user and no password."""
+    parts = urlsplit(url)
+    return f"{join_host_port(parts.hostname or 'localhost', parts.port or POSTGRES_PORT)}{parts.path}"
 
 
 @dataclass(frozen=True, slots=True)

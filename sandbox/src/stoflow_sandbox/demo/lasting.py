@@ -18,6 +18,7 @@ from stoflow_sandbox.demo.folders import Folders
 from stoflow_sandbox.demo.report import Report, write_report
 from stoflow_sandbox.demo.scenario import run_scenario, show_look_further
 from stoflow_sandbox.demo.secrets_file import load_or_create
+from stoflow_sandbox.demo.signals import run_interruptibly
 from stoflow_sandbox.demo.state_file import find_state
 from stoflow_service_kit.grpc_channel import open_channel
 
@@ -59,7 +60,7 @@ def _tell(
     folders: Folders, addresses: Addresses, report_file: Path, timeout_seconds: float, reporter: Reporter
 ) -> Report:
     secrets = load_or_create(folders.secrets_file)
-    report = asyncio.run(run_scenario(addresses, secrets, reporter, timeout_seconds))
+    report = run_interruptibly(lambda: run_scenario(addresses, secrets, reporter, timeout_seconds))
     content = report.to_json(reporter.elapsed_seconds)
     write_report(report_file, content)
     reporter.heading("What runs now")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from stoflow_sandbox.demo.console import Reporter
@@ -14,6 +13,7 @@ from stoflow_sandbox.demo.scenario import run_scenario, show_look_further
 from stoflow_sandbox.demo.secrets_file import load_or_create
 from stoflow_sandbox.demo.services import System
 from stoflow_sandbox.demo.settings import DemoSettings
+from stoflow_sandbox.demo.signals import run_interruptibly
 
 LOGS_FOLDER = "demo-logs"
 
@@ -33,7 +33,7 @@ def run_demo(
     with temporary_folders(data, keep_logs_in=kept_logs) as folders:
         secrets = load_or_create(folders.secrets_file)
         with System(settings, folders, AnyPorts(), MARKETPLACES, reporter, timeout_seconds) as addresses:
-            report = asyncio.run(run_scenario(addresses, secrets, reporter, timeout_seconds))
+            report = run_interruptibly(lambda: run_scenario(addresses, secrets, reporter, timeout_seconds))
             seconds = reporter.elapsed_seconds
             show_look_further(
                 addresses, report, reporter, " (`make up` keeps everything running and prints these again)"

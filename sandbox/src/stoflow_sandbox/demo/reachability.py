@@ -12,9 +12,9 @@ import nats.errors
 import nats.js.errors
 import psycopg
 
+from stoflow_sandbox.demo.addresses import database_address
 from stoflow_sandbox.demo.errors import ServerUnreachableError
 from stoflow_service_kit.backoff import Backoff
-from stoflow_service_kit.database import database_address
 from stoflow_service_kit.logs import redact_text
 from stoflow_service_kit.nats import nats_address
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from stoflow_sandbox.demo.addresses import database_address
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.folders import Folders
 from stoflow_sandbox.demo.ports import AnyPorts, KeptPorts
 from stoflow_sandbox.demo.reachability import wait_for_nats, wait_for_postgres
 from stoflow_sandbox.demo.settings import DemoSettings
 from stoflow_sandbox.servers import NatsServer, PostgresServer
-from stoflow_service_kit.database import database_address
 from stoflow_service_kit.nats import nats_address
 
 

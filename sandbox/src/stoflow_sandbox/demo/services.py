@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from stoflow_sandbox.demo.addresses import Addresses
+from stoflow_sandbox.demo.addresses import Addresses, database_address
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.folders import Folders
 from stoflow_sandbox.demo.marketplaces import DemoMarketplace
@@ -18,7 +18,6 @@ from stoflow_sandbox.demo.servers import ServerUrls, provide_servers
 from stoflow_sandbox.demo.settings import DemoSettings
 from stoflow_sandbox.processes import ServiceProcess, Supervisor
 from stoflow_sandbox.servers.ports import LOOPBACK
-from stoflow_service_kit.database import database_address
 from stoflow_service_kit.nats import nats_address
 
 
