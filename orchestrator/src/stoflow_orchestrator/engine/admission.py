@@ -11,12 +11,12 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from stoflow_orchestrator.engine import moves
-from stoflow_orchestrator.engine.changes import Changes
+from stoflow_orchestrator.engine.loading import load_jobs
+from stoflow_orchestrator.engine.pool import transaction
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.writing import write_changes
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.repositories import admission as admission_repository
-from stoflow_orchestrator.repositories import live as live_repository
 
 MAX_ADMITTED_A_PASS = 200
 
@@ -53,7 +53,7 @@ class Admission:
 
     async def admit(self, marketplace: str) -> int:
         """Admits as many jobs as there are free slots; returns how many."""
-        async with self.pool.connection() as connection, connection.transaction():
+        async with transaction(self.pool) as connection:
             await admission_repository.lock(connection, marketplace)
             free = await admission_repository.count_free_slots(connection, marketplace)
             if free <= 0:
@@ -63,9 +63,7 @@ class Admission:
             )
             if not candidates:
                 return 0
-            now, jobs = await live_repository.lock_jobs(connection, candidates)
-            changes = Changes(now=now, jobs={job.job_id: job for job in jobs})
-            changes.add_tasks(await live_repository.load_tasks(connection, candidates, (), ()))
+            changes = await load_jobs(connection, candidates)
             admitted = 0
             for job_id in candidates:
                 job = changes.jobs.get(job_id)

@@ -13,7 +13,7 @@ from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import task_pb2
 from stoflow.events.v1 import event_pb2
 
-from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job, Task
+from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job, Output, Task
 
 ORCHESTRATOR_ACTOR = "orchestrator"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -65,6 +65,10 @@ class Changes:
     tasks: dict[UUID, Task] = field(default_factory=dict)
     effects: dict[EffectKey, Effect] = field(default_factory=dict)
     instances: dict[UUID, Instance] = field(default_factory=dict)
+    # What earlier tasks gave, for jobs of which a task is started.
+    outputs: dict[UUID, list[Output]] = field(default_factory=dict)
+    # Jobs of which only position and history number changed, unless they are among changed_jobs.
+    progressed_jobs: dict[UUID, Job] = field(default_factory=dict)
     changed_jobs: dict[UUID, Job] = field(default_factory=dict)
     changed_tasks: dict[UUID, Task] = field(default_factory=dict)
     changed_effects: dict[EffectKey, Effect] = field(default_factory=dict)
@@ -90,15 +94,13 @@ class Changes:
         """Returns the job's task at a position; None when there is none or it was not loaded."""
         return self._by_position.get((job_id, position))
 
-    def outputs_before(self, job_id: UUID, position: int) -> list[Task]:
-        """Returns the job's tasks before a position, in order."""
-        return [task for p in range(position) if (task := self._by_position.get((job_id, p))) is not None]
-
-    def touch(self, job: Job, task: Task | None = None) -> None:
-        """Marks rows to be written."""
+    def touch_job(self, job: Job) -> None:
+        """Marks a job to be written; one whose position alone changed needs only its entry in the history."""
         self.changed_jobs[job.job_id] = job
-        if task is not None:
-            self.changed_tasks[task.task_id] = task
+
+    def touch_task(self, task: Task) -> None:
+        """Marks a task to be written."""
+        self.changed_tasks[task.task_id] = task
 
     def record(
         self,
@@ -111,7 +113,7 @@ class Changes:
     ) -> None:
         """Appends to the job's history, under the next number."""
         job.event_sequence += 1
-        self.changed_jobs[job.job_id] = job
+        self.progressed_jobs[job.job_id] = job
         self.history.append(
             HistoryEntry(
                 job_id=job.job_id,

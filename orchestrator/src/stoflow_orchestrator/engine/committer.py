@@ -14,17 +14,13 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.commands import Command
 from stoflow_orchestrator.engine.intake import Intake, NewJob
-from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
+from stoflow_orchestrator.engine.loading import load_for_commands
+from stoflow_orchestrator.engine.pool import transaction, unavailable_when_unreachable
 from stoflow_orchestrator.engine.publication import Publication
-from stoflow_orchestrator.engine.records import effect_key
 from stoflow_orchestrator.engine.writing import write_changes
-from stoflow_orchestrator.repositories import connector as connector_repository
-from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import intake as intake_repository
-from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories import outbox as outbox_repository
 from stoflow_service_kit.batching import Batcher
 
@@ -43,7 +39,7 @@ class Committer:
         self,
         pool: AsyncConnectionPool[Connection],
         on_commit: Callable[[Publication], None],
-        take_acknowledged: Callable[[], Sequence[int]],
+        take_acknowledged: Callable[[], Sequence[UUID]],
     ) -> None:
         """Prepares a committer; it needs no start.
 
@@ -88,11 +84,11 @@ class Committer:
     async def _write(self, items: Sequence[Item]) -> Sequence[Any]:
         commands = [item for item in items if isinstance(item, Command)]
         new_jobs = [item for item in items if isinstance(item, NewJob)]
-        async with self._pool.connection() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             results: dict[int, Any] = {}
             publication = Publication()
             if commands:
-                changes = await load(connection, commands)
+                changes = await load_for_commands(connection, commands)
                 results = {id(command): command.decide(changes) for command in commands}
                 publication = await write_changes(connection, changes)
             if new_jobs:
@@ -153,34 +149,3 @@ class Committer:
             same = (method, body_sha256) == (job.method, job.body_sha256)
             found[id(job)] = Intake(job_id=UUID(result_id)) if same else Intake(reused=True)
         return found
-
-
-async def load(connection: Connection, commands: Sequence[Command[Any]]) -> Changes:
-    """Locks the jobs that commands name and loads what the commands may need."""
-    job_ids = {command.job_id for command in commands}
-    now, jobs = await live_repository.lock_jobs(connection, job_ids)
-    changes = Changes(now=now, jobs={job.job_id: job for job in jobs})
-    if not jobs:
-        return changes
-    changes.add_tasks(
-        await live_repository.load_tasks(
-            connection,
-            changes.jobs.keys(),
-            {task_id for command in commands if (task_id := command.names_task) is not None},
-            {command.job_id for command in commands if command.needs_outputs},
-        )
-    )
-    await load_effects(connection, changes)
-    instance_ids = {i for command in commands if (i := command.names_instance) is not None}
-    if instance_ids:
-        instances = await connector_repository.list_instances(connection, instance_ids)
-        changes.instances = {instance.instance_id: instance for instance in instances}
-    return changes
-
-
-async def load_effects(connection: Connection, changes: Changes) -> None:
-    """Locks the effects that loaded ONCE tasks speak of."""
-    keys = {effect_key(changes.jobs[task.job_id], task) for task in changes.tasks.values() if task.is_once}
-    if keys:
-        effects = await effect_repository.lock_effects(connection, keys)
-        changes.effects = {effect.key: effect for effect in effects}

@@ -27,6 +27,7 @@ def admit(changes: Changes, job: Job, task: Task) -> None:
     job.wait_reason = None
     job.admit_time = changes.now
     job.start_time = job.start_time or changes.now
+    changes.touch_job(job)
     changes.record(job, "ADMITTED", task=task)
     changes.dispatch(job, task)
 
@@ -49,7 +50,8 @@ def wait(
         job.failure = failure
     if task is not None:
         task.dispatch_time = None
-        changes.touch(job, task)
+        changes.touch_task(task)
+    changes.touch_job(job)
     changes.record(job, "WAITING", task=task, failure=failure)
     changes.stirred.add(job.marketplace)
 
@@ -58,7 +60,6 @@ def advance(changes: Changes, job: Job, completed: Task) -> None:
     """Goes on after a completed task: dispatches the next one, or completes the job."""
     job.task_position = completed.position + 1
     following = changes.find_task_at(job.job_id, job.task_position)
-    changes.touch(job)
     if following is None:
         job.failure = None
         end(changes, job, JobEvent.COMPLETE, None)
@@ -71,6 +72,7 @@ def end(changes: Changes, job: Job, event: JobEvent, failure: failure_pb2.Failur
     job.state = next_job_state(job.state, event)
     job.wait_reason = None
     job.finish_time = changes.now
+    changes.touch_job(job)
     if failure is not None:
         job.failure = failure.SerializeToString()
     current = changes.find_task_at(job.job_id, job.task_position)
@@ -90,7 +92,7 @@ def end(changes: Changes, job: Job, event: JobEvent, failure: failure_pb2.Failur
 def free_slot(changes: Changes, job: Job) -> None:
     """Gives the slot of a job back."""
     job.admit_time = None
-    changes.touch(job)
+    changes.touch_job(job)
     changes.stirred.add(job.marketplace)
 
 
@@ -106,7 +108,7 @@ def end_attempt(changes: Changes, job: Job, task: Task, event: TaskEvent) -> Non
         task.finish_time = changes.now
     if job.state.is_terminal:
         free_slot(changes, job)
-    changes.touch(job, task)
+    changes.touch_task(task)
 
 
 def record_attempt(

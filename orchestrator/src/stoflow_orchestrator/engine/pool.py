@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import psycopg
 import psycopg.errors
 import structlog
-from psycopg_pool import PoolTimeout
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from stoflow_service_kit.errors import UnavailableError
 
@@ -36,3 +38,13 @@ def unavailable_when_unreachable() -> Iterator[None]:
         raise UnavailableError(
             "The database cannot be reached just now; repeat the call.", retry_after_seconds=1.0
         ) from error
+
+
+@asynccontextmanager
+async def transaction(pool: AsyncConnectionPool[AsyncConnection[Any]]) -> AsyncIterator[AsyncConnection[Any]]:
+    """Opens a transaction in a pipeline: statements wait for the server only where an answer is read, and at the end.
+
+    A statement that fails makes the whole transaction fail, at the next answer that is read or at the end.
+    """
+    async with pool.connection() as connection, connection.pipeline(), connection.transaction():
+        yield connection

@@ -13,9 +13,8 @@ from stoflow_orchestrator.engine.changes import Dispatch
 class OutgoingEvents:
     """A row of the outbox: one message with the result events of a group."""
 
-    outbox_id: int
+    message_id: UUID
     subject: str
-    message_id: str
     payload: bytes
 
 

@@ -46,7 +46,7 @@ class Publisher:
     _dispatches: list[Dispatch] = field(default_factory=list)
     _events: list[OutgoingEvents] = field(default_factory=list)
     _changed_jobs: set[UUID] = field(default_factory=set)
-    _acknowledged: list[int] = field(default_factory=list)
+    _acknowledged: list[UUID] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _batches: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -57,7 +57,7 @@ class Publisher:
         self._changed_jobs.update(publication.changed_jobs)
         self._wake.set()
 
-    def take_acknowledged(self) -> Sequence[int]:
+    def take_acknowledged(self) -> Sequence[UUID]:
         """Hands over the outbox rows that may be deleted."""
         acknowledged, self._acknowledged = self._acknowledged, []
         return acknowledged
@@ -114,7 +114,7 @@ class Publisher:
 
     async def _publish(self, dispatches: Sequence[Dispatch], events: Sequence[OutgoingEvents]) -> None:
         messages = [_command_message(dispatch) for dispatch in dispatches]
-        messages += [OutgoingMessage(e.subject, e.payload, e.message_id) for e in events]
+        messages += [OutgoingMessage(e.subject, e.payload, str(e.message_id)) for e in events]
         if not messages:
             return
         outcomes = await self.jetstream.publish(messages)
@@ -122,7 +122,7 @@ class Publisher:
             outcomes = await self._publish_again({d.marketplace for d in dispatches}, messages, outcomes)
         for event, outcome in zip(events, outcomes[len(dispatches) :], strict=True):
             if outcome is None:
-                self._acknowledged.append(event.outbox_id)
+                self._acknowledged.append(event.message_id)
         failed = [outcome for outcome in outcomes if outcome is not None]
         if failed:
             log.warning("messages_not_published", failed=len(failed), of=len(messages), error=repr(failed[0]))

@@ -63,7 +63,7 @@ class Task:
     deadline_time: datetime | None
     instance_id: UUID | None
     accepted_token: UUID | None
-    # JSON text; loaded only where an assignment needs it.
+    # JSON text.
     output: str | None
     failure: bytes | None
     start_time: datetime | None
@@ -100,6 +100,14 @@ class Effect:
     job_id: UUID
     task_id: UUID
     last_send_time: datetime
+
+
+class Output(NamedTuple):
+    """What a completed task gave, as JSON text."""
+
+    name: str
+    item_index: int | None
+    output: str
 
 
 class Instance(NamedTuple):

@@ -22,7 +22,10 @@ MAX_EVENTS_A_MESSAGE = 100
 
 
 async def write_changes(connection: Connection, changes: Changes) -> Publication:
-    """Writes everything and returns what is to be published once the transaction has committed."""
+    """Sends everything that is to be written; returns what is to be published once the transaction has committed.
+
+    Called in a pipeline: a statement that fails does so when the pipeline ends, before the commit counts.
+    """
     # Tenant statements first: each may have to wait for a tenant's migration, and fails after a short while.
     if changes.listings:
         await tenant_effects.apply_listings(connection, changes.listings)
@@ -30,6 +33,11 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
         await tenant_effects.refuse_accounts(connection, changes.refused_accounts)
     if changes.changed_jobs:
         await live_repository.update_jobs(connection, list(changes.changed_jobs.values()))
+    progressed = [
+        job for job_id, job in changes.progressed_jobs.items() if job_id not in changes.changed_jobs
+    ]
+    if progressed:
+        await live_repository.progress_jobs(connection, progressed)
     if changes.changed_tasks:
         await live_repository.update_tasks(connection, list(changes.changed_tasks.values()))
     if changes.ended_jobs:
@@ -41,7 +49,7 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
     return Publication(
         dispatches=changes.dispatches,
         events=await _write_facts(connection, changes),
-        changed_jobs=list(changes.changed_jobs),
+        changed_jobs=list(changes.changed_jobs | changes.progressed_jobs),
         stirred=changes.stirred,
     )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 
 from stoflow_orchestrator.engine.records import Instance
 
@@ -64,9 +64,13 @@ _DELETE_EXPIRED: LiteralString = """
     DELETE FROM public.connector_instances WHERE expire_time < now() - interval '1 hour'"""
 
 
-async def list_instances(connection: Connection, instance_ids: Collection[UUID]) -> list[Instance]:
-    """Returns those of the instances whose registration is valid."""
-    cursor = await connection.execute(_LIST_INSTANCES, (list(instance_ids),))
+async def load_instances(connection: Connection, instance_ids: Collection[UUID]) -> AsyncCursor[Any]:
+    """Loads those of the instances whose registration is valid; `read_instances` reads the answer."""
+    return await connection.execute(_LIST_INSTANCES, (list(instance_ids),))
+
+
+async def read_instances(cursor: AsyncCursor[Any]) -> list[Instance]:
+    """Returns the loaded instances."""
     return [Instance(row[0], row[1], tuple(row[2]), row[3]) for row in await cursor.fetchall()]
 
 

@@ -14,26 +14,27 @@ Connection = AsyncConnection[Any]
 _LOCK_EFFECTS: LiteralString = """
     SELECT e.effect_id, e.account_id, e.product_id, e.site, e.name, e.tenant_id, e.state, e.mode, e.generation,
            e.remote_id, e.job_id, e.task_id, e.last_send_time
-      FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[]) AS k(account_id, product_id, site, name)
+      FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::text[]) AS k(account_id, product_id, site, name)
       JOIN public.effects AS e USING (account_id, product_id, site, name)
      ORDER BY e.effect_id
        FOR UPDATE OF e"""
 
+# The division fails, and the transaction with it, when another transaction has created one of them meanwhile.
 _SAVE_EFFECTS: LiteralString = """
+    WITH saved AS (
     INSERT INTO public.effects AS e (effect_id, account_id, product_id, site, name, tenant_id, state, mode,
                                      generation, remote_id, job_id, task_id, last_send_time, update_time)
     SELECT u.*, now()
-      FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::text[],
-                  %s::text[], %s::int[], %s::text[], %s::uuid[], %s::uuid[], %s::timestamptz[]) AS u
+      FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::bigint[], %b::text[],
+                  %b::text[], %b::int[], %b::text[], %b::uuid[], %b::uuid[], %b::timestamptz[]) AS u
         ON CONFLICT (account_id, product_id, site, name) DO UPDATE
            SET state = excluded.state, mode = excluded.mode, generation = excluded.generation,
                remote_id = excluded.remote_id, job_id = excluded.job_id, task_id = excluded.task_id,
                last_send_time = excluded.last_send_time, update_time = now()
-         WHERE e.effect_id = excluded.effect_id"""
-
-
-class EffectConflictError(Exception):
-    """Two attempts began one effect at the same moment; the group is decided again."""
+         WHERE e.effect_id = excluded.effect_id
+    RETURNING 1
+    )
+    SELECT 1 / (count(*) = %b)::int FROM saved"""
 
 
 async def lock_effects(connection: Connection, keys: Collection[EffectKey]) -> list[Effect]:
@@ -49,8 +50,7 @@ async def lock_effects(connection: Connection, keys: Collection[EffectKey]) -> l
 async def save_effects(connection: Connection, effects: Collection[Effect]) -> None:
     """Writes new and changed effects.
 
-    Raises:
-        EffectConflictError: Another transaction created one of them since they were loaded.
+    The transaction fails with DivisionByZero if another one has created one of them since they were loaded.
     """
     rows = [
         (
@@ -68,6 +68,4 @@ async def save_effects(connection: Connection, effects: Collection[Effect]) -> N
         for e in effects
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
-    cursor = await connection.execute(_SAVE_EFFECTS, columns)
-    if cursor.rowcount != len(rows):
-        raise EffectConflictError(f"{cursor.rowcount} of {len(rows)} effects could be written")
+    await connection.execute(_SAVE_EFFECTS, [*columns, len(rows)])

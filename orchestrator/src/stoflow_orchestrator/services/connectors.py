@@ -170,7 +170,8 @@ class ConnectorService:
     async def _require_registered(self, instance_id: UUID) -> None:
         with unavailable_when_unreachable():
             async with self._pool.connection() as connection:
-                known = await connector_repository.list_instances(connection, [instance_id])
+                cursor = await connector_repository.load_instances(connection, [instance_id])
+                known = await connector_repository.read_instances(cursor)
         if not known:
             message = (
                 "This connector instance is not registered, or its registration expired: register again."

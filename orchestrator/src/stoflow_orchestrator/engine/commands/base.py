@@ -16,6 +16,8 @@ class Command(ABC, Generic[ResultT]):
 
     # Whether deciding it needs the outputs of the job's earlier tasks.
     needs_outputs: ClassVar[bool] = False
+    # Whether deciding it may move the job on to its next task.
+    needs_next_task: ClassVar[bool] = False
 
     @property
     @abstractmethod

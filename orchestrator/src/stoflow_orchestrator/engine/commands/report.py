@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
 import structlog
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class ReportTask(Command[rpc.TaskReportResult]):
     """Decides ACCEPTED, STALE_LEASE or INVALID; ACCEPTED moves the task and its job."""
+
+    needs_next_task: ClassVar[bool] = True
 
     instance_id: UUID
     tenant_id: int

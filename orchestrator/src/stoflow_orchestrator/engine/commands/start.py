@@ -13,7 +13,7 @@ from stoflow.connector.v1 import task_pb2
 
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.commands.base import Command
-from stoflow_orchestrator.engine.records import Job, Task, effect_key
+from stoflow_orchestrator.engine.records import Job, Output, Task, effect_key
 from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState, next_task_state
 
 # How long a connector waits before it asks again for a task that it cannot run now.
@@ -63,7 +63,7 @@ class StartTask(Command[rpc.TaskStartResult]):
         elif task.state is TaskState.RUNNING and task.lease_token == self.lease_token:
             # The answer to this very request was lost: give it again.
             task.lease_expire_time = changes.now + self.lease
-            changes.touch(job, task)
+            changes.touch_task(task)
             self._grant(changes, job, task, result)
         elif not self._is_current(job, task) or job.marketplace != instance.marketplace:
             result.decision = rpc.START_DECISION_STALE
@@ -95,7 +95,7 @@ class StartTask(Command[rpc.TaskStartResult]):
         task.start_time = changes.now
         if task.is_once:
             changes.begin_effect(job, task, effect_key(job, task))
-        changes.touch(job, task)
+        changes.touch_task(task)
         changes.record(job, "TASK_STARTED", task=task, actor=f"connector:{self.instance_id}")
 
     def _grant(self, changes: Changes, job: Job, task: Task, result: rpc.TaskStartResult) -> None:
@@ -108,18 +108,17 @@ class StartTask(Command[rpc.TaskStartResult]):
         assignment.attempt = task.attempt_count
         assignment.lease.FromTimedelta(self.lease)
         assignment.start_to_close_timeout.FromTimedelta(timedelta(seconds=task.start_to_close_seconds))
-        for earlier in changes.outputs_before(job.job_id, task.position):
+        for earlier in changes.outputs.get(job.job_id, ()):
             _add_output(assignment, earlier)
         if task.is_once:
             _add_effect(changes, job, task, assignment)
 
 
-def _add_output(assignment: task_pb2.TaskAssignment, task: Task) -> None:
-    output = assignment.outputs.add(name=task.name)
-    if task.item_index is not None:
-        output.item_index = task.item_index
-    if task.output is not None:
-        json_format.Parse(task.output, output.output)
+def _add_output(assignment: task_pb2.TaskAssignment, earlier: Output) -> None:
+    output = assignment.outputs.add(name=earlier.name)
+    if earlier.item_index is not None:
+        output.item_index = earlier.item_index
+    json_format.Parse(earlier.output, output.output)
 
 
 def _add_effect(changes: Changes, job: Job, task: Task, assignment: task_pb2.TaskAssignment) -> None:
