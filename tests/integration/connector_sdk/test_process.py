@@ -170,3 +170,15 @@ async def test_wrong_environment_is_listed_at_once(world: World) -> None:
     assert "NATS_URL is not set" in log
     assert "ORCHESTRATOR_ADDRESS is malformed" in log
     assert "SLOTS is malformed" in log
+
+
+async def test_absent_servers_are_named_and_a_waiting_start_can_be_ended(world: World) -> None:
+    """Without an orchestrator the process says where it looked, keeps trying, and ends with 0 on SIGTERM."""
+    async with world.connector(ORCHESTRATOR_ADDRESS="127.0.0.1:9") as process:
+        await world.orchestrator.wait_until(
+            lambda: "orchestrator_unreachable" in world.log.read_text("utf-8")
+        )
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0, world.log.read_text("utf-8")
+    assert '"address": "127.0.0.1:9"' in world.log.read_text("utf-8")
+    assert not world.ready_file.exists()

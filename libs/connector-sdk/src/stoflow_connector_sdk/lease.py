@@ -1,5 +1,6 @@
 """The right to act for a task, as this process knows it."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ class Lease:
     no later than the orchestrator's, also when the process was stopped in between.
     """
 
-    __slots__ = ("_deadline", "_is_lost", "_monotonic", "duration_seconds")
+    __slots__ = ("_changed", "_deadline", "_is_lost", "_monotonic", "duration_seconds")
 
     def __init__(
         self, duration_seconds: float, *, sent_at: float, monotonic: Callable[[], float] = time.monotonic
@@ -29,6 +30,7 @@ class Lease:
         self._monotonic = monotonic
         self._deadline = sent_at + duration_seconds
         self._is_lost = False
+        self._changed: asyncio.Future[None] | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -55,10 +57,30 @@ class Lease:
                 code="LEASE_TOO_SHORT",
             )
 
+    async def wait_for_room(self, timeout_seconds: float) -> None:
+        """Makes sure that a request fits, after the next heartbeat if it does not now but would in a fresh lease.
+
+        Raises:
+            LeaseTooShortError: It fits no lease of this length, the lease is lost, or it ran out meanwhile.
+        """
+        while timeout_seconds > (remaining := self.remaining_seconds()):
+            if remaining <= 0 or timeout_seconds > self.duration_seconds:
+                self.require(timeout_seconds)
+            if self._changed is None:
+                self._changed = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._changed], timeout=remaining)
+
     def extend(self, sent_at: float) -> None:
         """Counts the lease anew from a heartbeat that was sent at `sent_at`; for the runtime."""
         self._deadline = max(self._deadline, sent_at + self.duration_seconds)
+        self._tell()
 
     def lose(self) -> None:
         """Ends the lease for good; for the runtime."""
         self._is_lost = True
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._changed is not None:
+            self._changed.set_result(None)
+            self._changed = None

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from stoflow_service_kit.logs import REDACTED, redact_text
 
 MAX_RAW_BODY_BYTES = 16 * 1024
-_MAX_KNOWN_SECRETS = 4096
+_MAX_KNOWN_SECRETS = 1024
 # A shorter value would be found inside ordinary words.
 _MIN_SECRET_CHARACTERS = 8
 

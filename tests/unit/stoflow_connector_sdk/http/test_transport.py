@@ -101,6 +101,32 @@ async def test_lease_that_ran_out_while_connecting_stops_the_first_byte(task: Ta
     assert task.state.possible_effects == 0
 
 
+async def test_lease_lost_while_connecting_stops_the_first_byte(task: TaskContext) -> None:
+    """A lease that the orchestrator took while the connection was made lets nothing out."""
+    use(task)
+    client, wire = make_client(200)
+
+    async def lose() -> None:
+        task.lease.lose()
+
+    wire.connecting = lose
+    with pytest.raises(LeaseTooShortError) as caught:
+        await client.request("POST", URL)
+    assert wire.sent == []
+    assert caught.value.effect is EffectOutcome.NOT_SENT
+
+
+async def test_slow_connection_uses_up_the_requests_own_time(task: TaskContext) -> None:
+    """Time spent connecting is part of the request's timeout, so a lease that just fits it still fits."""
+    use(task)
+    clock = task.clock
+    assert isinstance(clock, ManualClock)
+    client, wire = make_client(200)
+    wire.connecting = lambda: clock.advance(5)
+    await client.request("POST", URL, timeout_seconds=60)
+    assert len(wire.sent) == 1
+
+
 async def test_requests_outside_of_tasks_need_no_lease() -> None:
     """A token refresh or a start-up call is not fenced."""
     client, wire = make_client(200)

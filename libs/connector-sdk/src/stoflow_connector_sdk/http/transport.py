@@ -19,23 +19,22 @@ _MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 class Exchange:
     """What is known of one request while it runs, and of the effect that it may have had."""
 
-    __slots__ = ("_may_have_acted", "_task", "_timeout_seconds", "is_unsafe")
+    __slots__ = ("_ends_at", "_may_have_acted", "_task", "_timeout_seconds", "is_unsafe")
 
     def __init__(self, request: httpx.Request, task: TaskContext | None, timeout_seconds: float) -> None:
         self.is_unsafe = request.method not in _SAFE_METHODS
         self._task = task
         self._timeout_seconds = timeout_seconds
         self._may_have_acted = False
+        self._ends_at = 0.0
 
     def effect(self) -> EffectOutcome:
-        """Returns NOT_SENT only when neither this request nor one before it in the attempt can have changed
-        anything.
-        """
+        """Returns NOT_SENT only when nothing that the attempt sent so far can have changed anything."""
         earlier = self._task is not None and self._task.state.possible_effects > 0
         return EffectOutcome.UNKNOWN if self._may_have_acted or earlier else EffectOutcome.NOT_SENT
 
-    def require_lease(self) -> None:
-        """Makes sure that the request may begin, or go on to its first byte.
+    async def enter(self) -> None:
+        """Makes sure that the whole exchange fits the lease, waiting for the next heartbeat if that helps.
 
         Raises:
             LeaseTooShortError: The lease leaves no room for it.
@@ -44,20 +43,39 @@ class Exchange:
         if self._task is None:
             return
         try:
-            # After a possible effect a cancelled task goes on: its end tells what became of that effect.
-            if not self._task.state.possible_effects:
-                self._task.raise_if_stopped()
-            self._task.lease.require(self._timeout_seconds)
+            await self._task.lease.wait_for_room(self._timeout_seconds)
+            self._raise_if_stopped(self._task)
+        except (LeaseTooShortError, StopRequestedError) as error:
+            error.effect = self.effect()
+            raise
+        self._ends_at = self._task.clock.monotonic() + self._timeout_seconds
+
+    def _check_first_byte(self) -> None:
+        """Looks at the lease again: connecting took time, and the process may have been stopped meanwhile."""
+        if self._task is None:
+            return
+        try:
+            self._raise_if_stopped(self._task)
+            left = self._ends_at - self._task.clock.monotonic()
+            if left <= 0:
+                raise LeaseTooShortError(
+                    "The request's time was over before its first byte.", code="LEASE_TOO_SHORT"
+                )
+            self._task.lease.require(left)
         except (LeaseTooShortError, StopRequestedError) as error:
             error.effect = self.effect()
             raise
 
+    @staticmethod
+    def _raise_if_stopped(task: TaskContext) -> None:
+        # After a possible effect a cancelled task goes on: its end tells what became of that effect.
+        if not task.state.possible_effects:
+            task.raise_if_stopped()
+
     async def trace(self, name: str, _info: dict[str, Any]) -> None:
         """Follows httpcore's steps; raising here stops the request."""
         if name == "http11.send_request_headers.started":
-            # Connecting took time, and the process may have been stopped meanwhile: look at the lease again
-            # at the last moment before the first byte.
-            self.require_lease()
+            self._check_first_byte()
             self._mark(self.is_unsafe)
 
     def answered(self, status: int) -> None:
@@ -72,9 +90,7 @@ class Exchange:
 
 
 class LeaseTransport(httpx.AsyncBaseTransport):
-    """Sends through another transport, within the current task's lease and one timeout for the whole
-    exchange.
-    """
+    """Sends through another transport, within the task's lease and one timeout for the whole exchange."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
@@ -83,7 +99,7 @@ class LeaseTransport(httpx.AsyncBaseTransport):
         timeout_seconds = float(request.extensions[TOTAL_TIMEOUT])
         exchange = Exchange(request, current_task(), timeout_seconds)
         request.extensions = {**request.extensions, "trace": exchange.trace, EXCHANGE: exchange}
-        exchange.require_lease()
+        await exchange.enter()
         try:
             async with asyncio.timeout(timeout_seconds):
                 response = await self._inner.handle_async_request(request)

@@ -112,6 +112,10 @@ class ConnectorRuntime:
             grace_seconds: How long attempts may go on.
         """
         self._is_draining = True
+        if self._registrar.current is None:
+            # Stopped before the orchestrator knew this instance: there is nobody to tell and nothing to end.
+            await self._registrar.close()
+            return
         self._heartbeats.drain()
         try:
             await self._heartbeats.beat(timeout_seconds=2.0)
