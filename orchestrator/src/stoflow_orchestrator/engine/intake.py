@@ -17,6 +17,7 @@ class PlannedTask:
     once_name: str | None
     settle_seconds: float | None
     start_to_close_seconds: float
+    schedule_to_start_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class NewJob:
     not_before_time: datetime | None
     expire_after_seconds: float
     tasks: tuple[PlannedTask, ...]
+    is_duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class MarketplaceJob(TenantBase):
     action: Mapped[str]
     manifest_version: Mapped[str]
     assignment: Mapped[bytes]
+    is_duplicate: Mapped[bool]
     priority: Mapped[int]
     max_retries: Mapped[int]
     state: Mapped[str]
@@ -50,6 +51,7 @@ class MarketplaceJob(TenantBase):
     not_before_time: Mapped[datetime | None]
     expire_time: Mapped[datetime]
     create_time: Mapped[datetime]
+    queue_time: Mapped[datetime]
     start_time: Mapped[datetime | None]
     finish_time: Mapped[datetime]
 
@@ -71,6 +73,8 @@ class MarketplaceTask(TenantBase):
     once_name: Mapped[str | None]
     settle_seconds: Mapped[float | None]
     start_to_close_seconds: Mapped[float]
+    schedule_to_start_seconds: Mapped[float | None]
+    input: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     state: Mapped[str]
     attempt_count: Mapped[int]
     failure_count: Mapped[int]

@@ -36,9 +36,8 @@ class LiveJob(PublicBase):
         CheckConstraint(f"wait_reason IN {WAIT_REASONS}", name="wait_reason"),
         CheckConstraint("wait_reason IS NULL OR state = 'PENDING'", name="only_pending_waits"),
         CheckConstraint("state <> 'RUNNING' OR admit_time IS NOT NULL", name="running_holds_slot"),
-        CheckConstraint(
-            "state NOT IN ('PENDING', 'PAUSED') OR admit_time IS NULL", name="waiting_holds_none"
-        ),
+        # A paused job keeps its slot until the attempt that ran has stopped.
+        CheckConstraint("state <> 'PENDING' OR admit_time IS NULL", name="waiting_holds_none"),
         CheckConstraint(
             f"(state IN {TERMINAL_JOB_STATES}) = (finish_time IS NOT NULL)", name="terminal_has_finish_time"
         ),
@@ -52,7 +51,7 @@ class LiveJob(PublicBase):
             "action",
             "site",
             unique=True,
-            postgresql_where=text(f"state IN {LIVE_JOB_STATES}"),
+            postgresql_where=text(f"state IN {LIVE_JOB_STATES} AND NOT is_duplicate"),
             postgresql_nulls_not_distinct=True,
         ),
         # One admitted job for an account and product: the slot row itself is the lock.
@@ -97,6 +96,8 @@ class LiveJob(PublicBase):
     manifest_version: Mapped[str]
     # Serialized stoflow.connector.v1.TaskAssignment with everything that all attempts of the job share.
     assignment: Mapped[bytes]
+    # Whether the caller wanted it beside another live job for the same thing.
+    is_duplicate: Mapped[bool] = mapped_column(server_default=text("false"))
     priority: Mapped[int]
     max_retries: Mapped[int]
     state: Mapped[str]
@@ -112,6 +113,8 @@ class LiveJob(PublicBase):
     next_time: Mapped[datetime]
     expire_time: Mapped[datetime]
     create_time: Mapped[datetime]
+    # When this run began to wait: at its creation, or at its retry.
+    queue_time: Mapped[datetime] = mapped_column(server_default=func.now())
     # Not null while the job holds a slot.
     admit_time: Mapped[datetime | None]
     start_time: Mapped[datetime | None]
@@ -123,11 +126,16 @@ class LiveTask(PublicBase):
 
     __tablename__ = "live_tasks"
     __table_args__ = (
-        UniqueConstraint("job_id", "position"),
+        # Deferrable, so that one statement may move the tasks behind a follow-up.
+        UniqueConstraint("job_id", "position", deferrable=True, initially="IMMEDIATE"),
         CheckConstraint(f"state IN {TASK_STATES}", name="state"),
         CheckConstraint("(state = 'RUNNING') = (lease_token IS NOT NULL)", name="running_has_lease"),
         CheckConstraint("(lease_token IS NULL) = (lease_expire_time IS NULL)", name="lease_expires"),
-        CheckConstraint("(lease_token IS NULL) = (deadline_time IS NULL)", name="lease_has_deadline"),
+        CheckConstraint("lease_token IS NULL OR deadline_time IS NOT NULL", name="lease_has_deadline"),
+        CheckConstraint(
+            "deadline_time IS NULL OR lease_token IS NOT NULL OR dispatch_time IS NOT NULL",
+            name="idle_has_no_deadline",
+        ),
         CheckConstraint("(lease_token IS NULL) = (instance_id IS NULL)", name="lease_has_holder"),
         CheckConstraint(
             f"(state IN {TERMINAL_TASK_STATES}) = (finish_time IS NOT NULL)", name="terminal_has_finish_time"
@@ -135,7 +143,7 @@ class LiveTask(PublicBase):
         CheckConstraint("dispatch_time IS NULL OR state = 'PENDING'", name="only_pending_is_dispatched"),
         CheckConstraint("(once_name IS NULL) = (settle_seconds IS NULL)", name="once_settles"),
         Index("ix_live_tasks_lease", "lease_expire_time", postgresql_where=text("state = 'RUNNING'")),
-        Index("ix_live_tasks_deadline", "deadline_time", postgresql_where=text("state = 'RUNNING'")),
+        Index("ix_live_tasks_deadline", "deadline_time", postgresql_where=text("deadline_time IS NOT NULL")),
         Index("ix_live_tasks_dispatch", "dispatch_time", postgresql_where=text("dispatch_time IS NOT NULL")),
         Index("ix_live_tasks_instance", "instance_id", postgresql_where=text("state = 'RUNNING'")),
     )
@@ -148,6 +156,10 @@ class LiveTask(PublicBase):
     once_name: Mapped[str | None]
     settle_seconds: Mapped[float | None]
     start_to_close_seconds: Mapped[float]
+    # How long a dispatch may wait for its start; null for as long as the job lives.
+    schedule_to_start_seconds: Mapped[float | None]
+    # What the result that appended the task gave it.
+    input: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     state: Mapped[str]
     attempt_count: Mapped[int]
     # Attempts that burnt a retry.
@@ -158,7 +170,7 @@ class LiveTask(PublicBase):
     dispatch_time: Mapped[datetime | None]
     lease_token: Mapped[UUID | None]
     lease_expire_time: Mapped[datetime | None]
-    # The attempt is taken for failed after this, heartbeats or not.
+    # The attempt is taken for failed after this, heartbeats or not; before its start, if it has not started by then.
     deadline_time: Mapped[datetime | None]
     instance_id: Mapped[UUID | None]
     # Token of the report accepted last: the same report again is answered alike.

@@ -12,12 +12,13 @@ Connection = AsyncConnection[Any]
 
 _JOB_COLUMNS = sql.SQL(
     "job_id, sequence, marketplace, account_id, product_id, batch_id, site, action, manifest_version, assignment, "
-    "priority, max_retries, state, run, task_position, failure, event_sequence, not_before_time, expire_time, "
-    "create_time, start_time, finish_time"
+    "is_duplicate, priority, max_retries, state, run, task_position, failure, event_sequence, not_before_time, "
+    "expire_time, create_time, queue_time, start_time, finish_time"
 )
 _TASK_COLUMNS = sql.SQL(
-    "task_id, job_id, position, name, item_index, once_name, settle_seconds, start_to_close_seconds, state, "
-    "attempt_count, failure_count, dispatch, accepted_token, output, failure, start_time, finish_time"
+    "task_id, job_id, position, name, item_index, once_name, settle_seconds, start_to_close_seconds, "
+    "schedule_to_start_seconds, input, state, attempt_count, failure_count, dispatch, accepted_token, output, "
+    "failure, start_time, finish_time"
 )
 _EVENT_COLUMNS = sql.SQL(
     "job_id, sequence, type, occur_time, job_state, wait_reason, task_position, task_name, attempt, failure, actor"

@@ -15,7 +15,7 @@ Connection = AsyncConnection[Any]
 _CLAIM_REQUESTS: LiteralString = """
     INSERT INTO public.mutation_requests (tenant_id, request_id, method, body_sha256, result_id)
     SELECT u.tenant_id, u.request_id, u.method, u.body_sha256, u.result_id
-      FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::bytea[], %s::text[])
+      FROM unnest(%b::bigint[], %b::uuid[], %b::text[], %b::bytea[], %b::text[])
         AS u(tenant_id, request_id, method, body_sha256, result_id)
      ORDER BY u.tenant_id, u.request_id
         ON CONFLICT (tenant_id, request_id) DO NOTHING
@@ -23,54 +23,57 @@ _CLAIM_REQUESTS: LiteralString = """
 
 _READ_REQUESTS: LiteralString = """
     SELECT m.tenant_id, m.request_id, m.method, m.body_sha256, m.result_id
-      FROM unnest(%s::bigint[], %s::uuid[]) AS u(tenant_id, request_id)
+      FROM unnest(%b::bigint[], %b::uuid[]) AS u(tenant_id, request_id)
       JOIN public.mutation_requests AS m USING (tenant_id, request_id)"""
 
 _FORGET_REQUESTS: LiteralString = """
     DELETE FROM public.mutation_requests AS m
-     USING unnest(%s::bigint[], %s::uuid[]) AS u(tenant_id, request_id)
+     USING unnest(%b::bigint[], %b::uuid[]) AS u(tenant_id, request_id)
      WHERE m.tenant_id = u.tenant_id AND m.request_id = u.request_id"""
 
 # The order of insertion is the order of creation: identity values follow it.
 _INSERT_JOBS: LiteralString = """
     INSERT INTO public.live_jobs (job_id, tenant_id, marketplace, account_id, product_id, site, action,
-        manifest_version, assignment, priority, max_retries, not_before_time, next_time, expire_time,
+        manifest_version, assignment, is_duplicate, priority, max_retries, not_before_time, next_time, expire_time,
         create_time, state, run, task_position, event_sequence)
     SELECT u.job_id, u.tenant_id, u.marketplace, u.account_id, u.product_id, u.site, u.action,
-           u.manifest_version, u.assignment, u.priority, u.max_retries, u.not_before_time,
+           u.manifest_version, u.assignment, u.is_duplicate, u.priority, u.max_retries, u.not_before_time,
            coalesce(u.not_before_time, now()), now() + make_interval(secs => u.expire_after_seconds), now(),
            'PENDING', 1, 0, 1
-      FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
-                  %s::text[], %s::bytea[], %s::smallint[], %s::int[], %s::timestamptz[], %s::float8[])
+      FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::uuid[], %b::uuid[], %b::text[], %b::text[],
+                  %b::text[], %b::bytea[], %b::boolean[], %b::smallint[], %b::int[], %b::timestamptz[],
+                  %b::float8[])
            WITH ORDINALITY
         AS u(job_id, tenant_id, marketplace, account_id, product_id, site, action, manifest_version, assignment,
-             priority, max_retries, not_before_time, expire_after_seconds, place)
+             is_duplicate, priority, max_retries, not_before_time, expire_after_seconds, place)
      ORDER BY u.place
-        ON CONFLICT (account_id, product_id, action, site) WHERE state IN ('PENDING', 'RUNNING', 'PAUSED')
+        ON CONFLICT (account_id, product_id, action, site)
+           WHERE state IN ('PENDING', 'RUNNING', 'PAUSED') AND NOT is_duplicate
            DO NOTHING
     RETURNING job_id"""
 
 _INSERT_TASKS: LiteralString = """
     INSERT INTO public.live_tasks (task_id, job_id, position, name, item_index, once_name, settle_seconds,
-        start_to_close_seconds, state, attempt_count, failure_count, dispatch)
+        start_to_close_seconds, schedule_to_start_seconds, state, attempt_count, failure_count, dispatch)
     SELECT u.task_id, u.job_id, u.position, u.name, u.item_index, u.once_name, u.settle_seconds,
-           u.start_to_close_seconds, 'PENDING', 0, 0, 0
-      FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::text[], %s::int[], %s::text[], %s::float8[],
-                  %s::float8[])
-        AS u(task_id, job_id, position, name, item_index, once_name, settle_seconds, start_to_close_seconds)"""
+           u.start_to_close_seconds, u.schedule_to_start_seconds, 'PENDING', 0, 0, 0
+      FROM unnest(%b::uuid[], %b::uuid[], %b::int[], %b::text[], %b::int[], %b::text[], %b::float8[],
+                  %b::float8[], %b::float8[])
+        AS u(task_id, job_id, position, name, item_index, once_name, settle_seconds, start_to_close_seconds,
+             schedule_to_start_seconds)"""
 
 _INSERT_CREATED: LiteralString = """
     INSERT INTO public.live_events (job_id, sequence, type, occur_time, job_state, attempt, actor)
-    SELECT unnest(%s::uuid[]), 1, 'CREATED', now(), 'PENDING', 0, 'caller'"""
+    SELECT unnest(%b::uuid[]), 1, 'CREATED', now(), 'PENDING', 0, 'caller'"""
 
 _FIND_SUBJECTS: LiteralString = """
     SELECT u.job_id, l.job_id
-      FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[])
+      FROM unnest(%b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::text[])
         AS u(job_id, account_id, product_id, action, site)
       JOIN public.live_jobs AS l
         ON l.account_id = u.account_id AND l.product_id IS NOT DISTINCT FROM u.product_id
        AND l.action = u.action AND l.site = u.site
-     WHERE l.state IN ('PENDING', 'RUNNING', 'PAUSED')"""
+     WHERE l.state IN ('PENDING', 'RUNNING', 'PAUSED') AND NOT l.is_duplicate"""
 
 RequestKey = tuple[int, UUID]
 
@@ -118,6 +121,7 @@ async def insert_jobs(connection: Connection, jobs: Sequence[NewJob]) -> set[UUI
             j.action,
             j.manifest_version,
             j.assignment,
+            j.is_duplicate,
             j.priority,
             j.max_retries,
             j.not_before_time,
@@ -144,6 +148,7 @@ async def _insert_tasks(connection: Connection, jobs: Sequence[NewJob]) -> None:
             task.once_name,
             task.settle_seconds,
             task.start_to_close_seconds,
+            task.schedule_to_start_seconds,
         )
         for job in jobs
         for position, task in enumerate(job.tasks)

@@ -257,6 +257,7 @@ def _describe(
         not_before_time=not_before,
         expire_after_seconds=action.expire_after.ToTimedelta().total_seconds(),
         tasks=plan_tasks(action, snapshot),
+        is_duplicate=request.allow_duplicate,
     )
 
 

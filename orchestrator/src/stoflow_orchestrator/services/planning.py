@@ -103,20 +103,33 @@ def check_product(action: ActionSpec, snapshot: ProductSnapshot) -> None:
 
 
 def plan_tasks(action: ActionSpec, snapshot: ProductSnapshot | None) -> tuple[PlannedTask, ...]:
-    """Expands the action's steps, in order; a step that fans out over images makes a task for each."""
-    return tuple(task for spec in action.tasks for task in _expand(spec, snapshot))
+    """Expands the action's steps, in order; a step that fans out over images makes a task for each.
+
+    Steps that only results append are left out.
+
+    Raises:
+        InvalidArgumentError: PRODUCT_REFUSED, for a product that leaves nothing to do.
+    """
+    tasks = tuple(task for spec in action.tasks if not spec.follow_up for task in _expand(spec, snapshot))
+    if not tasks:
+        violation = FieldViolation(
+            "product.product.images", f"the action {action.name} needs at least one image"
+        )
+        raise InvalidArgumentError([violation], reason="PRODUCT_REFUSED")
+    return tasks
 
 
 def _expand(spec: TaskSpec, snapshot: ProductSnapshot | None) -> Iterator[PlannedTask]:
     if not spec.for_each:
-        yield _plan(spec, None)
+        yield plan_task(spec, None)
         return
     images = snapshot.product.images if snapshot is not None else ()
     for index in range(len(images)):
-        yield _plan(spec, index)
+        yield plan_task(spec, index)
 
 
-def _plan(spec: TaskSpec, item_index: int | None) -> PlannedTask:
+def plan_task(spec: TaskSpec, item_index: int | None) -> PlannedTask:
+    """Makes one task of a step."""
     is_once = spec.HasField("once")
     return PlannedTask(
         task_id=uuid_utils.uuid7(),
@@ -125,4 +138,9 @@ def _plan(spec: TaskSpec, item_index: int | None) -> PlannedTask:
         once_name=spec.once.name if is_once else None,
         settle_seconds=spec.once.settle.ToTimedelta().total_seconds() if is_once else None,
         start_to_close_seconds=spec.start_to_close_timeout.ToTimedelta().total_seconds(),
+        schedule_to_start_seconds=(
+            spec.schedule_to_start_timeout.ToTimedelta().total_seconds()
+            if spec.HasField("schedule_to_start_timeout")
+            else None
+        ),
     )

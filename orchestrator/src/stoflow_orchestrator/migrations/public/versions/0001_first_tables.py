@@ -198,6 +198,7 @@ def upgrade() -> None:
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("manifest_version", sa.Text(), nullable=False),
         sa.Column("assignment", sa.LargeBinary(), nullable=False),
+        sa.Column("is_duplicate", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("max_retries", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -210,6 +211,7 @@ def upgrade() -> None:
         sa.Column("next_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("queue_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("admit_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("start_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finish_time", sa.DateTime(timezone=True), nullable=True),
@@ -225,8 +227,7 @@ def upgrade() -> None:
             name=op.f("ck_live_jobs_state"),
         ),
         sa.CheckConstraint(
-            "state NOT IN ('PENDING', 'PAUSED') OR admit_time IS NULL",
-            name=op.f("ck_live_jobs_waiting_holds_none"),
+            "state <> 'PENDING' OR admit_time IS NULL", name=op.f("ck_live_jobs_waiting_holds_none")
         ),
         sa.CheckConstraint(
             "wait_reason IN ('RETRY_BACKOFF', 'RATE_LIMITED', 'ACCOUNT_RECONNECT_REQUIRED', "
@@ -298,7 +299,7 @@ def upgrade() -> None:
         ["account_id", "product_id", "action", "site"],
         unique=True,
         schema="public",
-        postgresql_where=sa.text("state IN ('PENDING', 'RUNNING', 'PAUSED')"),
+        postgresql_where=sa.text("state IN ('PENDING', 'RUNNING', 'PAUSED') AND NOT is_duplicate"),
         postgresql_nulls_not_distinct=True,
     )
     op.create_table(
@@ -364,6 +365,8 @@ def upgrade() -> None:
         sa.Column("once_name", sa.Text(), nullable=True),
         sa.Column("settle_seconds", sa.Double(), nullable=True),
         sa.Column("start_to_close_seconds", sa.Double(), nullable=False),
+        sa.Column("schedule_to_start_seconds", sa.Double(), nullable=True),
+        sa.Column("input", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempt_count", sa.Integer(), nullable=False),
         sa.Column("failure_count", sa.Integer(), nullable=False),
@@ -394,7 +397,11 @@ def upgrade() -> None:
             name=op.f("ck_live_tasks_state"),
         ),
         sa.CheckConstraint(
-            "(lease_token IS NULL) = (deadline_time IS NULL)", name=op.f("ck_live_tasks_lease_has_deadline")
+            "lease_token IS NULL OR deadline_time IS NOT NULL", name=op.f("ck_live_tasks_lease_has_deadline")
+        ),
+        sa.CheckConstraint(
+            "deadline_time IS NULL OR lease_token IS NOT NULL OR dispatch_time IS NOT NULL",
+            name=op.f("ck_live_tasks_idle_has_no_deadline"),
         ),
         sa.CheckConstraint(
             "(lease_token IS NULL) = (instance_id IS NULL)", name=op.f("ck_live_tasks_lease_has_holder")
@@ -409,7 +416,13 @@ def upgrade() -> None:
             ["job_id"], ["public.live_jobs.job_id"], name=op.f("fk_live_tasks_job_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("task_id", name=op.f("pk_live_tasks")),
-        sa.UniqueConstraint("job_id", "position", name=op.f("uq_live_tasks_job_id_position")),
+        sa.UniqueConstraint(
+            "job_id",
+            "position",
+            deferrable=True,
+            initially="IMMEDIATE",
+            name=op.f("uq_live_tasks_job_id_position"),
+        ),
         schema="public",
     )
     op.create_index(
@@ -418,7 +431,7 @@ def upgrade() -> None:
         ["deadline_time"],
         unique=False,
         schema="public",
-        postgresql_where=sa.text("state = 'RUNNING'"),
+        postgresql_where=sa.text("deadline_time IS NOT NULL"),
     )
     op.create_index(
         "ix_live_tasks_dispatch",
