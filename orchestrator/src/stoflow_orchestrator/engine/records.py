@@ -103,11 +103,11 @@ class Effect:
 
 
 class Output(NamedTuple):
-    """What a completed task gave, as JSON text."""
+    """What a completed task gave, as JSON text; None for nothing."""
 
     name: str
     item_index: int | None
-    output: str
+    output: str | None
 
 
 class Instance(NamedTuple):

@@ -45,7 +45,7 @@ _LOAD_TASKS: LiteralString = """
 _LOAD_OUTPUTS: LiteralString = """
     SELECT t.job_id, t.name, t.item_index, t.output::text
       FROM public.live_tasks AS t
-     WHERE t.job_id = ANY(%(job_ids)b) AND t.state = 'COMPLETED' AND t.output IS NOT NULL
+     WHERE t.job_id = ANY(%(job_ids)b) AND t.state = 'COMPLETED'
      ORDER BY t.job_id, t.position"""
 
 # The division fails, and the transaction with it, unless every row was as it had been loaded.

@@ -118,7 +118,8 @@ def _add_output(assignment: task_pb2.TaskAssignment, earlier: Output) -> None:
     output = assignment.outputs.add(name=earlier.name)
     if earlier.item_index is not None:
         output.item_index = earlier.item_index
-    json_format.Parse(earlier.output, output.output)
+    if earlier.output is not None:
+        json_format.Parse(earlier.output, output.output)
 
 
 def _add_effect(changes: Changes, job: Job, task: Task, assignment: task_pb2.TaskAssignment) -> None:
