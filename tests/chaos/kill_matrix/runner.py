@@ -1,0 +1,103 @@
+"""Runs cells side by side, so that a matrix takes as long as its waits and not as long as their sum."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.kill_matrix.cell import CellRun, FaultNotPlacedError
+from tests.chaos.kill_matrix.judge import Evidence, judge
+from tests.chaos.kill_matrix.market import Market
+from tests.chaos.kill_matrix.report import Outcome, summarize
+from tests.chaos.kill_matrix.stage import Stage
+from tests.chaos.kill_matrix.table import MatrixCell, list_rows
+
+log = logging.getLogger(__name__)
+
+# A busy machine may miss the short time in which a fault can be placed; that says nothing of the system.
+PLACING_TRIES = 4
+
+
+@dataclass
+class KillMatrix:
+    """Every wanted cell, begun at once, a few at a time; each test awaits its own.
+
+    Attributes:
+        stage: The shared servers.
+        markets: By name.
+        runs: How often each cell runs.
+        parallel: How many run side by side.
+    """
+
+    stage: Stage
+    markets: Mapping[str, Market]
+    runs: int = 1
+    parallel: int = 4
+    _running: dict[str, list[asyncio.Task[Outcome]]] = field(default_factory=dict)
+    _cells: dict[str, MatrixCell] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.parallel)
+
+    def begin(self, cells: Iterable[MatrixCell]) -> None:
+        """Begins cells in the background."""
+        self._cells = {cell.name: cell for cell in cells}
+        for _ in range(self.runs):
+            for name, cell in self._cells.items():
+                task = asyncio.create_task(self._run_placed(cell), name=name)
+                self._running.setdefault(name, []).append(task)
+
+    async def outcomes(self, cell: MatrixCell) -> list[Outcome]:
+        """Returns a cell's outcomes, in the order of its runs, once there are all."""
+        return list(await asyncio.gather(*self._running[cell.name]))
+
+    async def all_outcomes(self) -> list[Outcome]:
+        """Returns the outcomes of every cell that ended without an error of the test itself."""
+        results = await asyncio.gather(*itertools.chain(*self._running.values()), return_exceptions=True)
+        return [result for result in results if isinstance(result, Outcome)]
+
+    def entries(self) -> list[Mapping[str, Any]]:
+        """Returns the report; a run that broke off counts as neither and makes its test fail."""
+        done = {
+            name: [task.result() for task in tasks if task.done() and task.exception() is None]
+            for name, tasks in self._running.items()
+        }
+        return [summarize(self._cells[name], outcomes) for name, outcomes in done.items()]
+
+    async def close(self) -> None:
+        """Ends what still runs."""
+        tasks = list(itertools.chain(*self._running.values()))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def run_alone(self, cell: MatrixCell, **options: Any) -> tuple[Outcome, Evidence]:
+        """Runs a cell beside the others; the options are those of CellRun."""
+        async with self._places:
+            return await self._run(cell, **options)
+
+    async def _run_placed(self, cell: MatrixCell) -> Outcome:
+        async with self._places:
+            for _ in range(PLACING_TRIES - 1):
+                try:
+                    return (await self._run(cell))[0]
+                except FaultNotPlacedError as error:
+                    log.warning("%s runs again: %s", cell.name, error)
+            return (await self._run(cell))[0]
+
+    async def _run(self, cell: MatrixCell, **options: Any) -> tuple[Outcome, Evidence]:
+        name = f"{cell.row.marketplace}-k{next(self._numbers)}"
+        rows = list_rows(cell.row.marketplace)
+        run = CellRun(self.stage, self.markets[cell.row.marketplace], cell.row, name, **options)
+        async with run:
+            await cell.fault.play(run)
+            evidence = await run.gather(rows)
+            recovery_seconds = await run.recovery_seconds()
+        most_sends = {row.task: cell.most_sends(row) for row in rows if row.once}
+        violations = (*run.violations, *judge(evidence, rows, most_sends))
+        return Outcome(violations, recovery_seconds, tuple(run.records)), evidence

@@ -1,0 +1,61 @@
+"""Connectors are killed, frozen and left alone with unanswered requests; each product goes live exactly once."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.chaos.kill_matrix.cell import CellRun
+from tests.chaos.kill_matrix.judge import Harm
+from tests.chaos.kill_matrix.report import summarize
+from tests.chaos.kill_matrix.runner import KillMatrix
+from tests.chaos.kill_matrix.table import CELLS, MatrixCell, find_cell
+from tests.contract.openapi import ContractChecker
+from tests.contract.recorded import check_recorded
+
+RUNS = int(os.environ.get("KILL_MATRIX_RUNS", "1"))
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    # The cells run side by side, so that the test of the last one waits for all.
+    pytest.mark.timeout(420 + 240 * RUNS),
+]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+async def test_kill_matrix(kill_matrix: KillMatrix, cell: MatrixCell) -> None:
+    """Whatever befalls the connector during this task, the job completes with one offer and one listing."""
+    outcomes = await kill_matrix.outcomes(cell)
+    assert [str(violation) for outcome in outcomes for violation in outcome.violations] == []
+    assert None not in [outcome.recovery_seconds for outcome in outcomes]
+
+
+async def test_exchanges_of_the_kill_matrix_obey_the_documents(kill_matrix: KillMatrix) -> None:
+    """Also around kills and faults every request to eBay, and every answer, is one that its documents allow."""
+    checker = ContractChecker()
+    if reason := checker.absent_reason:
+        pytest.skip(reason)
+    violations = []
+    for outcome in await kill_matrix.all_outcomes():
+        for record in outcome.records:
+            violations += check_recorded(record, checker)[1]
+    assert [str(violation) for violation in violations] == []
+
+
+async def test_matrix_sees_an_effect_that_is_begun_again_without_a_probe(kill_matrix: KillMatrix) -> None:
+    """A successor that is not told of the open effect sends it again, which counts as a duplicate."""
+    cell = find_cell("create_offer", "kill_on_receipt")
+    outcome, _ = await kill_matrix.run_alone(cell, before_successor=CellRun.forget_effects)
+    assert [(v.harm, "create_offer was sent 2 times" in v.text) for v in outcome.violations] == [
+        (Harm.DUPLICATE, True)
+    ]
+
+
+async def test_matrix_sees_a_job_that_nobody_ends(kill_matrix: KillMatrix) -> None:
+    """Without a successor the job does not end, which counts as lost."""
+    cell = find_cell("publish_offer", "kill_before_call")
+    outcome, _ = await kill_matrix.run_alone(cell, has_successor=False, end_seconds=3)
+    assert outcome.recovery_seconds is None
+    assert outcome.has(Harm.LOST)
+    assert summarize(cell, [outcome])["lost"] == 1
