@@ -13,6 +13,7 @@ from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import task_pb2
 from stoflow.events.v1 import event_pb2
 
+from stoflow_orchestrator.engine.durations import set_timestamp
 from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job, Output, Task
 
 ORCHESTRATOR_ACTOR = "orchestrator"
@@ -148,7 +149,7 @@ class Changes:
             job_id=str(job.job_id),
             run=job.run,
         )
-        event.occur_time.FromDatetime(self.now)
+        set_timestamp(event.occur_time, self.now)
         self.facts.append(event)
         return event
 

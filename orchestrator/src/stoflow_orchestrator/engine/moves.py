@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from google.protobuf.duration_pb2 import Duration
 from stoflow.common.v1 import failure_pb2
 from stoflow.events.v1 import event_pb2
 from stoflow.jobs.v1 import job_pb2
 
-from stoflow_orchestrator.engine.changes import ORCHESTRATOR_ACTOR, Changes, shorten_failure
+from stoflow_orchestrator.engine.changes import Changes, shorten_failure
+from stoflow_orchestrator.engine.durations import set_duration
 from stoflow_orchestrator.engine.records import Job, Task
 from stoflow_orchestrator.lifecycle import (
     JobEvent,
@@ -83,8 +83,8 @@ def end(changes: Changes, job: Job, event: JobEvent, failure: failure_pb2.Failur
     fact = changes.new_fact(job, f"run:{job.job_id}:{job.run}").run_finished
     fact.state = job_pb2.JobState.Value(f"JOB_STATE_{job.state}")
     if job.start_time is not None:
-        fact.queue_duration.FromTimedelta(job.start_time - job.create_time)
-        fact.run_duration.FromTimedelta(changes.now - job.start_time)
+        set_duration(fact.queue_duration, job.start_time - job.create_time)
+        set_duration(fact.run_duration, changes.now - job.start_time)
     if failure is not None and job.state is not JobState.COMPLETED:
         fact.failure.CopyFrom(shorten_failure(failure))
 
@@ -122,20 +122,6 @@ def record_attempt(
     fact.attempt = task.attempt_count
     fact.outcome = event_pb2.AttemptOutcome.ValueType(outcome)
     if task.start_time is not None:
-        duration = Duration()
-        duration.FromTimedelta(changes.now - task.start_time)
-        fact.duration.CopyFrom(duration)
+        set_duration(fact.duration, changes.now - task.start_time)
     if failure is not None:
         fact.failure.CopyFrom(shorten_failure(failure))
-
-
-__all__ = [
-    "ORCHESTRATOR_ACTOR",
-    "admit",
-    "advance",
-    "end",
-    "end_attempt",
-    "free_slot",
-    "record_attempt",
-    "wait",
-]

@@ -13,6 +13,7 @@ from stoflow.connector.v1 import task_pb2
 
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.commands.base import Command
+from stoflow_orchestrator.engine.durations import set_duration
 from stoflow_orchestrator.engine.records import Job, Output, Task, effect_key
 from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState, next_task_state
 
@@ -106,8 +107,8 @@ class StartTask(Command[rpc.TaskStartResult]):
         if task.item_index is not None:
             assignment.item_index = task.item_index
         assignment.attempt = task.attempt_count
-        assignment.lease.FromTimedelta(self.lease)
-        assignment.start_to_close_timeout.FromTimedelta(timedelta(seconds=task.start_to_close_seconds))
+        set_duration(assignment.lease, self.lease)
+        set_duration(assignment.start_to_close_timeout, timedelta(seconds=task.start_to_close_seconds))
         for earlier in changes.outputs.get(job.job_id, ()):
             _add_output(assignment, earlier)
         if task.is_once:
@@ -131,4 +132,4 @@ def _add_effect(changes: Changes, job: Job, task: Task, assignment: task_pb2.Tas
     grant.remote_id = effect.remote_id
     if effect.mode == "PROBE":
         settled = effect.last_send_time + timedelta(seconds=task.settle_seconds or 0)
-        grant.settle_remaining.FromTimedelta(max(timedelta(0), settled - changes.now))
+        set_duration(grant.settle_remaining, settled - changes.now)
