@@ -1,0 +1,1 @@
+"""The workloads, beside the peers, on real servers."""

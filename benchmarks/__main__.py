@@ -1,0 +1,64 @@
+"""`python -m benchmarks`: measures the workloads, or profiles the orchestrator under one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from benchmarks.contenders.stoflow import StoFlow
+from benchmarks.profiling import profile
+from benchmarks.servers import Servers
+from benchmarks.usage import Meter
+
+app = typer.Typer(no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False)
+FOLDER = Path("var/bench")
+
+
+async def _profile(workload: str, seconds: float, process: str, target: Path) -> None:
+    with Servers(FOLDER) as servers:
+        stoflow = StoFlow(servers)
+        await stoflow.start()
+        stoflow.shops = await stoflow.open_shops(1, 10_000)
+        has_batches = await stoflow.has_batches()
+
+        async def work() -> None:
+            with Meter({**servers.roles, **stoflow.roles}) as meter:
+                tasks_run = 4
+                if workload == "W2":
+                    figure = f"{await stoflow.run_one() * 1000:.1f} ms"
+                else:
+                    jobs, tasks = (10_000, 1) if workload == "W3" else (1_000, 4)
+                    is_bulk = has_batches and workload != "W1calls"
+                    run = stoflow.run_bulk if is_bulk else stoflow.run_calls
+                    took = await run(jobs, tasks)
+                    tasks_run = jobs * tasks
+                    figure = f"{took:.2f} s, {jobs * tasks / took:.0f} tasks/s{'' if is_bulk else ' (calls)'}"
+            typer.echo(f"{figure}; {meter.usage.bound()}; {meter.usage.per(tasks_run)}")
+
+        await work()
+        await profile(stoflow.roles[process], work, seconds, target)
+        await stoflow.stop()
+    typer.echo(target.with_suffix(".top.txt").read_text())
+    typer.echo(f"written: {target}.svg, {target}.collapsed, {target}.top.txt")
+
+
+@app.callback()
+def main() -> None:
+    """Measure the workloads beside the peers, on real servers with durable settings."""
+
+
+@app.command("profile")
+def profile_command(
+    workload: Annotated[str, typer.Argument(help="W1, W1calls, W2 or W3")],
+    seconds: Annotated[float, typer.Option(help="How long to sample, at least one run.")] = 30.0,
+    process: Annotated[str, typer.Option(help="orchestrator or connector")] = "orchestrator",
+) -> None:
+    """Run a workload again and again and sample one process with py-spy; writes to build/profile/."""
+    uvloop.run(_profile(workload, seconds, process, Path("build/profile") / f"{workload}-{process}"))
+
+
+if __name__ == "__main__":
+    app()

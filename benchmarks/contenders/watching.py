@@ -1,0 +1,33 @@
+"""How the end of a run is seen: the same way for all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+
+from benchmarks.contenders.contender import RUN_TIMEOUT_SECONDS
+
+# Each look costs PostgreSQL about 0.1 ms; the end is seen at most this late.
+POLL_SECONDS = 0.01
+
+
+async def wait_until(
+    connection: AsyncConnection[Any], question: LiteralString, poll: float = POLL_SECONDS
+) -> None:
+    """Asks until the answer is true.
+
+    Raises:
+        TimeoutError: It never was.
+    """
+    deadline = time.monotonic() + RUN_TIMEOUT_SECONDS
+    while True:
+        cursor = await connection.execute(question)
+        row = await cursor.fetchone()
+        if row is not None and row[0]:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not true after {RUN_TIMEOUT_SECONDS:g} s: {question}")
+        await asyncio.sleep(poll)
