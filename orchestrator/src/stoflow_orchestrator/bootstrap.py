@@ -88,7 +88,7 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     clock = SystemClock()
     registry = new_registry()
     await migrate_when_reachable(settings.database_url)
-    pool = create_connection_pool(settings.database_url, SERVICE, max_size=POOL_SIZE)
+    pool = create_connection_pool(settings.database_url, SERVICE, max_size=POOL_SIZE, check=False)
     await pool.open()
     lifecycle.on_drain("pool", pool.close)
     database = Database.connect(settings.database_url, pool_size=CATALOG_POOL_SIZE)

@@ -98,6 +98,7 @@ def create_connection_pool(
     max_size: int = 4,
     prepare: bool = True,
     autocommit: bool = False,
+    check: bool = True,
 ) -> AsyncConnectionPool:
     """Makes a psycopg pool, closed: `await pool.open()`, and `await pool.close()` at the end.
 
@@ -108,6 +109,8 @@ def create_connection_pool(
         max_size: Most connections.
         prepare: See `connect_arguments`.
         autocommit: Whether each statement is its own transaction unless one is opened.
+        check: Whether a connection is tried before it is handed out. It costs a round trip; without it each
+            connection that a restart of the server has cut fails once.
     """
     return AsyncConnectionPool(
         database_url,
@@ -117,7 +120,7 @@ def create_connection_pool(
         name=application_name,
         timeout=10,
         max_lifetime=CONNECTION_LIFETIME_SECONDS,
-        check=AsyncConnectionPool.check_connection,
+        check=AsyncConnectionPool.check_connection if check else None,
         kwargs={**connect_arguments(application_name, prepare=prepare), "autocommit": autocommit},
     )
 
