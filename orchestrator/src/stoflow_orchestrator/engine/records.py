@@ -38,6 +38,10 @@ class Job:
     admit_time: datetime | None
     start_time: datetime | None
     finish_time: datetime | None
+    # -- for its batch --
+    batch_id: UUID | None = None
+    # The state that the batch's row counts the job in.
+    loaded_state: JobState | None = None
 
 
 @dataclass(slots=True)

@@ -7,8 +7,10 @@ from typing import Any
 from psycopg import AsyncConnection
 from stoflow.events.v1 import event_pb2
 
+from stoflow_orchestrator.engine.batch_counts import batch_deltas, batch_ids
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
+from stoflow_orchestrator.repositories import batch as batch_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories import outbox as outbox_repository
@@ -46,10 +48,14 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
         await effect_repository.save_effects(connection, list(changes.changed_effects.values()))
     if changes.history:
         await live_repository.insert_history(connection, changes.history)
+    events = await _write_facts(connection, changes)
+    # Last: every group of a batch wants this one row, and holds it until its commit.
+    if deltas := batch_deltas(changes):
+        await batch_repository.add_counts(connection, deltas)
     return Publication(
         dispatches=changes.dispatches,
-        events=await _write_facts(connection, changes),
-        changed_jobs=list(changes.changed_jobs | changes.progressed_jobs),
+        events=events,
+        changed_jobs=[*changes.changed_jobs, *changes.progressed_jobs, *batch_ids(changes)],
         stirred=changes.stirred,
     )
 

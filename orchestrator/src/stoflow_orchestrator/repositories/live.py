@@ -25,7 +25,8 @@ Cursor = AsyncCursor[Any]
 _LOCK_JOBS: LiteralString = """
     SELECT now(), j.job_id, j.tenant_id, j.marketplace, j.account_id, j.product_id, j.site, j.action,
            j.manifest_version, j.assignment, j.max_retries, j.run, j.create_time, j.state, j.wait_reason,
-           j.task_position, j.failure, j.event_sequence, j.next_time, j.admit_time, j.start_time, j.finish_time
+           j.task_position, j.failure, j.event_sequence, j.next_time, j.admit_time, j.start_time, j.finish_time,
+           j.batch_id
       FROM (SELECT now()) AS clock LEFT JOIN LATERAL (
                SELECT * FROM public.live_jobs WHERE job_id = ANY(%(job_ids)b) ORDER BY job_id FOR UPDATE
            ) AS j ON true"""
@@ -251,7 +252,7 @@ def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
 
 def _job(row: Sequence[Any]) -> Job:
     job = Job(*row[1:])
-    job.state = JobState(job.state)
+    job.state = job.loaded_state = JobState(job.state)
     job.wait_reason = WaitReason(job.wait_reason) if job.wait_reason else None
     return job
 
