@@ -98,12 +98,10 @@ def _draw_back(draw: ImageDraw.ImageDraw) -> None:
 
 
 def _draw_cloth(draw: ImageDraw.ImageDraw) -> None:
-    step = 12 * SCALE
+    step = 20 * SCALE
     for row, y in enumerate(range(0, SIZE * SCALE, step)):
         for column, x in enumerate(range(0, SIZE * SCALE, step)):
             over = (row + column) % 2 == 0
             colour = LINEN_LIGHT if over else LINEN_DARK
-            inset = 2 * SCALE if over else 3 * SCALE
-            draw.rounded_rectangle(
-                [x + inset, y + inset, x + step - inset, y + step - inset], 3 * SCALE, colour
-            )
+            inset = 3 * SCALE if over else 5 * SCALE
+            draw.rectangle([x + inset, y + inset, x + step - inset, y + step - inset], fill=colour)
