@@ -62,7 +62,13 @@ class WorkHandler(DirectAPIJobHandler):
         return self.service
 
     def create_tasks(self) -> Sequence[TaskSpec]:
-        return [TaskSpec("step", self.timeout_seconds)]
+        return [
+            TaskSpec("step", self.timeout_seconds),
+            TaskSpec("page", self.timeout_seconds, follow_up=True),
+        ]
+
+    def get_service_method_name(self, task: TaskSpec) -> str:
+        return "step" if task.name == "page" else task.name
 
 
 class MakeHandler(WorkHandler):

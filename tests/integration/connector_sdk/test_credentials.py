@@ -201,3 +201,47 @@ async def test_connector_without_a_refresher_says_so() -> None:
         job = orchestrator.submit(definition.manifest(), "work", account_id=ACCOUNT, max_retries=0)
         await orchestrator.wait_for(job)
     assert job.tasks[0].accepted[0].failure.code == "NO_TOKEN_REFRESHER"
+
+
+async def test_lost_grant_takes_what_the_other_one_saved() -> None:
+    """When the grant went to another meanwhile, that one's tokens are used and ours are dropped."""
+    tokens: list[str] = []
+    refresher = Refresher(delay_seconds=0.3)
+    definition = make_definition(make_service(tokens), refresher=refresher)
+    async with InMemoryOrchestrator() as orchestrator, run_against(orchestrator, definition):
+        add_account(orchestrator, -1)
+        job = orchestrator.submit(definition.manifest(), "work", account_id=ACCOUNT)
+        await orchestrator.wait_until(lambda: bool(refresher.used))
+        account = orchestrator.vault.accounts[ACCOUNT]
+        account.grant_id, account.access_token = "another", "access-token-of-the-other"
+        account.expires_at += 7200
+        await orchestrator.wait_for(job)
+    assert tokens == ["access-token-of-the-other"]
+
+
+async def test_refresh_that_outlasts_its_grant_is_given_up() -> None:
+    """A refresh is not waited for past its grant, because then another process may refresh."""
+    definition = make_definition(make_service([]), refresher=Refresher(delay_seconds=30))
+    async with InMemoryOrchestrator() as orchestrator, run_against(orchestrator, definition):
+        orchestrator.vault.grant_seconds = 0.2
+        add_account(orchestrator, -1)
+        job = orchestrator.submit(definition.manifest(), "work", account_id=ACCOUNT, max_retries=0)
+        await orchestrator.wait_for(job)
+    assert job.tasks[0].accepted[0].failure.code == "REFRESH_TIMEOUT"
+
+
+async def test_absent_orchestrator_is_waited_for_only_as_long_as_the_lease() -> None:
+    """A task that can get no token before its lease ends fails then, with nothing sent."""
+    service = make_service([])
+    definition = make_definition(service, refresher=Refresher())
+    async with (
+        InMemoryOrchestrator(lease_seconds=0.5, heartbeat_seconds=30) as orchestrator,
+        run_against(orchestrator, definition),
+    ):
+        add_account(orchestrator, 7200)
+        orchestrator.fail_next("GetCredentials", times=1000)
+        job = orchestrator.submit(definition.manifest(), "make", account_id=ACCOUNT, max_retries=0)
+        await orchestrator.wait_for(job)
+    failure = job.tasks[0].accepted[0].failure
+    assert (failure.error_class, failure.effect_outcome) == (1, 1)
+    assert "gave no token" in failure.message

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from stoflow_connector_sdk import LeaseTooShortError, TaskContext, TaskResult
 from stoflow_connector_sdk.testing import InMemoryOrchestrator, run_against
 from tests.integration.connector_sdk.scripted import ScriptedService, make_definition
@@ -145,8 +147,9 @@ async def test_lease_runs_out_here_while_the_orchestrator_is_away() -> None:
     assert job.state == "COMPLETED"
 
 
-async def test_cancelled_job_ends_its_waiting_attempt() -> None:
-    """CANCEL reaches an attempt that waits, and it reports instead of going on."""
+@pytest.mark.parametrize("directive", ["cancel", "pause"])
+async def test_stopped_job_ends_its_waiting_attempt(directive: str) -> None:
+    """CANCEL and PAUSE reach an attempt that waits, and it reports instead of going on."""
 
     async def work(task: TaskContext) -> TaskResult:
         await task.wait(60)
@@ -160,7 +163,7 @@ async def test_cancelled_job_ends_its_waiting_attempt() -> None:
     ):
         job = orchestrator.submit(definition.manifest(), "work")
         await orchestrator.wait_until(lambda: len(service.steps) == 1)
-        orchestrator.cancel(job)
+        getattr(orchestrator, directive)(job)
         await orchestrator.wait_until(lambda: bool(job.tasks[0].accepted))
     assert job.tasks[0].accepted[0].failure.code == "STOP_REQUESTED"
     assert len(service.steps) == 1

@@ -1,9 +1,12 @@
 import asyncio
 
 import pytest
+from stoflow.catalog.v1.product_pb2 import Product
+from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
 from stoflow_connector_sdk import (
     EffectOutcome,
+    FollowUp,
     NeedsHumanError,
     PermanentError,
     RateLimitedError,
@@ -13,7 +16,7 @@ from stoflow_connector_sdk import (
     Violation,
 )
 from stoflow_connector_sdk.redaction import known_secrets
-from stoflow_connector_sdk.testing import InMemoryOrchestrator, run_against
+from stoflow_connector_sdk.testing import EffectRecord, InMemoryOrchestrator, run_against
 from stoflow_service_kit.errors import InvalidArgumentError, ServiceError
 from tests.integration.connector_sdk.scripted import ScriptedService, make_definition
 
@@ -166,6 +169,75 @@ async def test_large_reports_are_split_below_a_megabyte() -> None:
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert max(sizes) < 1024 * 1024
     assert sum(sizes) > 40 * 60_000
+
+
+async def test_results_append_tasks_that_run_next_with_their_inputs() -> None:
+    """A page that names the next one is followed by it, before whatever else the job has."""
+
+    async def work(task: TaskContext) -> TaskResult:
+        page = task.input.get("page", 0)
+        return TaskResult(
+            {"page": page}, follow_ups=[FollowUp("page", {"page": page + 1})] if page < 3 else ()
+        )
+
+    service = ScriptedService(work)
+    definition = make_definition(service)
+    async with InMemoryOrchestrator() as orchestrator, run_against(orchestrator, definition):
+        job = orchestrator.submit(definition.manifest(), "work")
+        await orchestrator.wait_for(job)
+    assert job.state == "COMPLETED"
+    assert [task.name for task in service.steps] == ["step", "page", "page", "page"]
+    assert [task.input.get("page") for task in service.steps] == [None, 1, 2, 3]
+
+
+async def test_report_that_contradicts_the_task_becomes_a_failure() -> None:
+    """A result that the orchestrator finds invalid is handed in again as a failure that says why."""
+
+    async def work(task: TaskContext) -> TaskResult:
+        return TaskResult(follow_ups=[FollowUp("no_such_step")])
+
+    definition = make_definition(ScriptedService(work))
+    async with InMemoryOrchestrator() as orchestrator, run_against(orchestrator, definition) as runtime:
+        job = orchestrator.submit(definition.manifest(), "work", max_retries=0)
+        await orchestrator.wait_for(job)
+        await orchestrator.wait_until(lambda: runtime.active_count == 0)
+    failure = job.tasks[0].accepted[0].failure
+    assert (failure.code, failure.error_class, failure.effect_outcome) == ("REPORT_INVALID", 1, 2)
+    assert "no_such_step" in failure.message
+
+
+async def test_report_refused_for_good_frees_its_slot() -> None:
+    """A report that the orchestrator will never take is given up, and the connector goes on with other tasks."""
+    definition = make_definition(ScriptedService())
+    async with (
+        InMemoryOrchestrator() as orchestrator,
+        run_against(orchestrator, definition, slots=1) as runtime,
+    ):
+        orchestrator.fail_next("ReportTasks", error=InvalidArgumentError([]))
+        first = orchestrator.submit(definition.manifest(), "work")
+        second = orchestrator.submit(definition.manifest(), "work")
+        await orchestrator.wait_for(second)
+        await orchestrator.wait_until(lambda: runtime.active_count == 0)
+    assert (first.state, second.state) == ("RUNNING", "COMPLETED")
+
+
+@pytest.mark.parametrize(
+    ("is_settled", "effect"), [(True, 1), (False, 2)], ids=["first attempt", "later attempt"]
+)
+async def test_step_that_this_version_does_not_have_is_not_guessed(is_settled: bool, effect: int) -> None:
+    """An unknown step fails with nothing sent; what an earlier attempt sent stays unknown."""
+    definition = make_definition(ScriptedService())
+    manifest = definition.manifest()
+    for action in manifest.actions:
+        for task in action.tasks:
+            task.name = f"other_{task.name}"
+    product = ProductSnapshot(product=Product(product_id="p"))
+    async with InMemoryOrchestrator() as orchestrator, run_against(orchestrator, definition):
+        orchestrator.ledger.effects["a/p//listing"] = EffectRecord("a/p//listing", is_settled=is_settled)
+        job = orchestrator.submit(manifest, "make", account_id="a", product=product, max_retries=0)
+        await orchestrator.wait_for(job)
+    failure = job.tasks[0].accepted[0].failure
+    assert (failure.code, failure.effect_outcome) == ("STEP_NOT_FOUND", effect)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ class Service:
     async def publish(self, task: TaskContext) -> TaskResult:
         return TaskResult(remote_id="1")
 
+    async def more(self, task: TaskContext) -> TaskResult:
+        return TaskResult()
+
     async def probe(self, task: TaskContext) -> Found | Absent | Unclear:
         return Absent()
 
@@ -47,6 +50,7 @@ class Handler(DirectAPIJobHandler):
         return [
             TaskSpec("upload", 30, for_each="images"),
             TaskSpec("publish", 60, once=Once("listing", probe="probe", settle_seconds=12.5)),
+            TaskSpec("more", 60, schedule_to_start_timeout_seconds=5.5, follow_up=True),
         ]
 
 
@@ -79,10 +83,12 @@ def test_manifest_says_what_the_handlers_declare() -> None:
     assert action.expire_after.ToTimedelta().total_seconds() == 7200.5
     assert action.options_schema == '{"properties":{"a":{},"b":{}},"type":"object"}'
     assert action.product_schema == ""
-    upload, publish = action.tasks
+    upload, publish, more = action.tasks
     assert (upload.name, upload.for_each, upload.HasField("once")) == ("upload", "images", False)
     assert upload.start_to_close_timeout.seconds == 30
     assert (publish.once.name, publish.once.settle.ToTimedelta().total_seconds()) == ("listing", 12.5)
+    assert not publish.HasField("schedule_to_start_timeout")
+    assert (more.follow_up, more.schedule_to_start_timeout.ToTimedelta().total_seconds()) == (True, 5.5)
 
 
 def test_priorities_are_those_of_the_contract() -> None:
@@ -108,6 +114,13 @@ class BadSchemas(Handler):
     product_schema: ClassVar[dict[str, Any]] = {"const": {1, 2}}
 
 
+class Appended(Handler):
+    action = "appended"
+
+    def create_tasks(self) -> Sequence[TaskSpec]:
+        return [TaskSpec("upload", 30, for_each="images", follow_up=True)]
+
+
 class Impatient(Handler):
     action = "impatient"
     requires_product = False
@@ -122,7 +135,8 @@ class Impatient(Handler):
 def test_all_mistakes_are_listed_at_once() -> None:
     """Mistakes of several handlers and of the definition itself are one message."""
     definition = make_definition(
-        handlers=[Nameless(), BadSchemas(), Impatient()], account_settings_schema={"required": "x"}
+        handlers=[Nameless(), BadSchemas(), Appended(), Impatient()],
+        account_settings_schema={"required": "x"},
     )
     with pytest.raises(DefinitionError) as caught:
         definition.manifest()

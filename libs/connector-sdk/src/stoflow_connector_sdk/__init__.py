@@ -26,7 +26,7 @@ from stoflow_connector_sdk.http.client import MarketplaceHttpClient
 from stoflow_connector_sdk.http.failures import raise_for_common_status, retry_after_seconds
 from stoflow_connector_sdk.http.transport import effect_after
 from stoflow_connector_sdk.lease import Lease
-from stoflow_connector_sdk.results import Absent, Found, ProbeResult, TaskResult, Unclear
+from stoflow_connector_sdk.results import Absent, FollowUp, Found, ProbeResult, TaskResult, Unclear
 from stoflow_connector_sdk.settings import ConnectorSettings
 from stoflow_connector_sdk.specs import Once, Priority, TaskSpec
 from stoflow_connector_sdk.task import EffectGrant, EffectMode, TaskContext, TaskOutputs, current_task
@@ -44,6 +44,7 @@ __all__ = [
     "EffectMode",
     "EffectOutcome",
     "ErrorClass",
+    "FollowUp",
     "Found",
     "Lease",
     "LeaseTooShortError",

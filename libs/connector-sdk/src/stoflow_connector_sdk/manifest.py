@@ -46,7 +46,10 @@ def definition_problems(definition: "ConnectorDefinition") -> list[str]:
         problems += resolve(handler)[1]
         problems += _schema_problems(f"{owner}.options_schema", handler.options_schema)
         problems += _schema_problems(f"{owner}.product_schema", handler.product_schema)
-        for spec in handler.create_tasks():
+        specs = handler.create_tasks()
+        if specs and all(spec.follow_up for spec in specs):
+            problems.append(f"{owner}: at least one step must be planned, not appended by results")
+        for spec in specs:
             problems += _spec_problems(owner, handler, spec)
     if problems:
         return problems
@@ -63,6 +66,10 @@ def _spec_problems(owner: str, handler: BaseJobHandler, spec: TaskSpec) -> list[
         problems.append(
             f"{owner}: step {spec.name!r} repeats for each of {spec.for_each!r},"
             " but the action requires no product"
+        )
+    if spec.for_each and spec.follow_up:
+        problems.append(
+            f"{owner}: step {spec.name!r} is appended by results and cannot repeat for each element"
         )
     if spec.once is not None and spec.once.settle_seconds >= spec.start_to_close_timeout_seconds:
         # Settling is waited for inside the attempt: one that may not last that long could never finish.
@@ -114,7 +121,10 @@ def _task(spec: TaskSpec) -> manifest_pb2.TaskSpec:
         name=spec.name,
         for_each=spec.for_each,
         start_to_close_timeout=_duration(spec.start_to_close_timeout_seconds),
+        follow_up=spec.follow_up,
     )
+    if spec.schedule_to_start_timeout_seconds is not None:
+        message.schedule_to_start_timeout.CopyFrom(_duration(spec.schedule_to_start_timeout_seconds))
     if spec.once is not None:
         message.once.name = spec.once.name
         message.once.settle.CopyFrom(_duration(spec.once.settle_seconds))

@@ -1,10 +1,25 @@
 """What services and probes return."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stoflow.connector.v1.task_pb2 import ListingChange
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A task that a result appends to its job.
+
+    Attributes:
+        name: A step of the same action whose spec says `follow_up`.
+        input: What the task is given, as `TaskContext.input`.
+        item_index: Which element it works on, for the connector's own use.
+    """
+
+    name: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    item_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +30,14 @@ class TaskResult:
         output: What later tasks of the job may need, at most 64 KiB as JSON.
         remote_id: The marketplace's id of what a ONCE effect made; such a task must give it.
         listing: What was learned of the job's listing; None when nothing was.
+        follow_ups: Tasks to run next, in this order, before those that were planned behind this one; at most 100,
+            with inputs of at most 256 KiB together.
     """
 
     output: Mapping[str, Any] = field(default_factory=dict)
     remote_id: str = ""
     listing: ListingChange | None = None
+    follow_ups: Sequence[FollowUp] = ()
 
 
 @dataclass(frozen=True, slots=True)

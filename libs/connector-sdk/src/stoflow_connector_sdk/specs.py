@@ -40,9 +40,14 @@ class TaskSpec:
         start_to_close_timeout_seconds: How long one attempt may take in all, a probe's settling included.
         for_each: "images" repeats the step for each image of the product.
         once: None for a step that may repeat.
+        schedule_to_start_timeout_seconds: How long an attempt may wait from its dispatch until a connector starts it;
+            None for as long as the job lives.
+        follow_up: Whether the step is not planned with the job but appended by results: the next page of a sync.
     """
 
     name: str
     start_to_close_timeout_seconds: float
     for_each: Literal["", "images"] = ""
     once: Once | None = None
+    schedule_to_start_timeout_seconds: float | None = None
+    follow_up: bool = False

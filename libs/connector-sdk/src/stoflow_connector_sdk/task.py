@@ -140,6 +140,7 @@ class TaskContext:
         mappings: The marketplace's own value of each mapped attribute; one without a mapping is absent.
         options: The job's options.
         outputs: Outputs of the tasks before this one.
+        input: What the result that appended this task gave it; empty for planned tasks.
         effect: Present for a step with `once`.
         lease: How long this process may act for the task.
         lease_token: Proof of the lease; the runtime's business.
@@ -164,6 +165,7 @@ class TaskContext:
     mappings: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     outputs: TaskOutputs = field(default_factory=TaskOutputs)
+    input: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     effect: EffectGrant | None = None
     lease_token: str = ""
     granted_at: float = 0.0

@@ -12,6 +12,7 @@ from stoflow_connector_sdk import (
     EffectGrant,
     EffectMode,
     EffectOutcome,
+    FollowUp,
     ListingChange,
     PermanentError,
     RateLimitedError,
@@ -60,6 +61,7 @@ def test_assignment_becomes_a_context() -> None:
     assignment.account.account_id = "account"
     assignment.account.settings["policy"] = {"id": 5}
     assignment.options["quantity"] = 2
+    assignment.input["cursor"] = "next"
     assignment.effect.settle_remaining.FromMilliseconds(1500)
     assignment.lease.FromSeconds(30)
     # Out of order on purpose, and with an index of 0, which protobuf does not tell from absence by its value.
@@ -73,6 +75,7 @@ def test_assignment_becomes_a_context() -> None:
     assert (task.account_id, task.account_settings) == ("account", {"policy": {"id": 5}})
     assert (task.product.product_id, task.mappings) == ("p", {"category": "63861"})
     assert task.options == {"quantity": 2}
+    assert task.input == {"cursor": "next"}
     assert task.outputs.list("upload") == [{"url": "image-0"}, {"url": "image-1"}]
     assert task.outputs["create"] == {}
     assert task.effect == EffectGrant("k", 3, EffectMode.PROBE, 1.5, "r")
@@ -124,13 +127,16 @@ def test_empty_success_is_still_a_success() -> None:
         (None, TaskResult(remote_id="x" * 201), "longer than 200"),
         (None, TaskResult({"text": "x" * 65_536}), "bytes as JSON"),
         (None, TaskResult({"when": object()}), "no JSON form"),
+        (None, TaskResult(follow_ups=[FollowUp("page")] * 101), "appends 101 tasks"),
+        (None, TaskResult(follow_ups=[FollowUp("page", {"t": "x" * 200_000})] * 2), "inputs of the appended"),
+        (None, TaskResult(follow_ups=[FollowUp("Bad Name")]), "name"),
     ],
 )
 def test_results_against_the_contract_are_refused(
     effect: EffectGrant | None, result: TaskResult, problem: str
 ) -> None:
     """A result that the orchestrator would refuse is an error of the service, named."""
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises((ValueError, InvalidArgumentError), match=problem):
         success_report(make_task_context(effect=effect), result)
 
 
@@ -138,6 +144,21 @@ def test_listing_against_the_contract_is_refused() -> None:
     """A listing without an id or a state is an error of the service."""
     with pytest.raises(InvalidArgumentError, match="remote_id"):
         success_report(make_task_context(), TaskResult(listing=ListingChange()))
+
+
+def test_appended_tasks_keep_order_index_and_input() -> None:
+    """What a result appends arrives in order; an index of 0 differs from none."""
+    follow_ups = [FollowUp("page", {"cursor": "b"}, item_index=0), FollowUp("page")]
+    report = success_report(make_task_context(), TaskResult(follow_ups=follow_ups))
+    protovalidate.validate(report)
+    first, second = report.success.follow_ups
+    assert (first.name, first.input["cursor"], first.HasField("item_index"), first.item_index) == (
+        "page",
+        "b",
+        True,
+        0,
+    )
+    assert (second.name, second.HasField("input"), second.HasField("item_index")) == ("page", False, False)
 
 
 def test_output_at_the_limit_is_kept() -> None:

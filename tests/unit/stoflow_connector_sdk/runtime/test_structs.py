@@ -39,7 +39,8 @@ def test_structs_are_what_protobuf_itself_would_make(values: dict[str, Any]) -> 
 
 def test_whole_numbers_come_back_as_int() -> None:
     """An id or a count does not turn into a float on its way."""
-    assert repr(struct_to_dict(to_struct({"count": 3, "price": 1.5}))) == "{'count': 3, 'price': 1.5}"
+    values = struct_to_dict(to_struct({"count": 3, "price": 1.5}))
+    assert (repr(values["count"]), repr(values["price"])) == ("3", "1.5")
 
 
 @pytest.mark.parametrize(

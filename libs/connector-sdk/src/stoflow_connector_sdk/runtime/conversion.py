@@ -2,23 +2,25 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.message import Message
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import task_pb2
 
 from stoflow_connector_sdk.errors import ConnectorError, PermanentError
 from stoflow_connector_sdk.lease import Lease
 from stoflow_connector_sdk.redaction import remove_secrets
-from stoflow_connector_sdk.results import TaskResult
+from stoflow_connector_sdk.results import FollowUp, TaskResult
 from stoflow_connector_sdk.runtime.structs import fill_struct, struct_to_dict
 from stoflow_connector_sdk.task import EffectGrant, EffectMode, TaskContext, TaskOutputs, TokenSource
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.grpc_validation import check_message
 
 MAX_OUTPUT_BYTES = 64 * 1024
+MAX_INPUT_BYTES = 256 * 1024
+MAX_FOLLOW_UPS = 100
 _MAX_REMOTE_ID_CHARACTERS = 200
 _EMPTY: Mapping[str, Any] = {}
 _NO_OUTPUTS = TaskOutputs()
@@ -52,6 +54,7 @@ def task_context(
         mappings=dict(assignment.product.mappings) if has_product else _EMPTY,
         options=struct_to_dict(assignment.options) if assignment.HasField("options") else _EMPTY,
         outputs=_outputs(assignment) if assignment.outputs else _NO_OUTPUTS,
+        input=struct_to_dict(assignment.input) if assignment.HasField("input") else _EMPTY,
         effect=_effect(assignment.effect) if assignment.HasField("effect") else None,
         lease_token=lease_token,
         granted_at=clock.monotonic(),
@@ -96,7 +99,7 @@ def success_report(context: TaskContext, result: TaskResult) -> task_pb2.TaskRep
     success.SetInParent()
     if result.output:
         fill_struct(success.output, result.output)
-        _check_output_size(success.output, result.output)
+        _check_size("the output", MAX_OUTPUT_BYTES, success.output, result.output)
     if result.remote_id:
         if len(result.remote_id) > _MAX_REMOTE_ID_CHARACTERS:
             raise ValueError(f"remote_id is longer than {_MAX_REMOTE_ID_CHARACTERS} characters")
@@ -106,16 +109,32 @@ def success_report(context: TaskContext, result: TaskResult) -> task_pb2.TaskRep
     if result.listing is not None:
         check_message(result.listing)
         success.listing.CopyFrom(result.listing)
+    if result.follow_ups:
+        _add_follow_ups(success, result.follow_ups)
     return report
 
 
-def _check_output_size(struct: Struct, output: Mapping[str, Any]) -> None:
+def _add_follow_ups(success: task_pb2.TaskSuccess, follow_ups: Sequence[FollowUp]) -> None:
+    if len(follow_ups) > MAX_FOLLOW_UPS:
+        raise ValueError(f"a result appends {len(follow_ups)} tasks; at most {MAX_FOLLOW_UPS} are allowed")
+    for follow_up in follow_ups:
+        entry = success.follow_ups.add(name=follow_up.name)
+        if follow_up.item_index is not None:
+            entry.item_index = follow_up.item_index
+        if follow_up.input:
+            fill_struct(entry.input, follow_up.input)
+        check_message(entry)
+    inputs = [follow_up.input for follow_up in follow_ups]
+    _check_size("the inputs of the appended tasks", MAX_INPUT_BYTES, success, inputs)
+
+
+def _check_size(what: str, limit: int, message: Message, values: Any) -> None:
     # The binary form is never much smaller than the JSON, and counting it costs next to nothing.
-    if struct.ByteSize() < MAX_OUTPUT_BYTES // 2:
+    if message.ByteSize() < limit // 2:
         return
-    size = len(json.dumps(output, ensure_ascii=False, default=dict).encode())
-    if size > MAX_OUTPUT_BYTES:
-        raise ValueError(f"the output takes {size} bytes as JSON; at most {MAX_OUTPUT_BYTES} are kept")
+    size = len(json.dumps(values, ensure_ascii=False, default=dict).encode())
+    if size > limit:
+        raise ValueError(f"{what} takes {size} bytes as JSON; at most {limit} are kept")
 
 
 def failure_report(context: TaskContext, error: ConnectorError) -> task_pb2.TaskReport:

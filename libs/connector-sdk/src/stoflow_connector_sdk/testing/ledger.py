@@ -44,6 +44,7 @@ class TaskRecord:
     dispatch: int = 0
     lease_token: str = ""
     lease_end: float = 0.0
+    input: Struct | None = None
     output: Struct | None = None
     effect: EffectRecord | None = None
     accepted: list[task_pb2.TaskReport] = field(default_factory=list)
@@ -65,6 +66,7 @@ class JobRecord:
     product: task_pb2.ProductSnapshot | None
     max_retries: int
     tasks: list[TaskRecord] = field(default_factory=list)
+    follow_ups: dict[str, manifest_pb2.TaskSpec] = field(default_factory=dict)
     state: JobState = "RUNNING"
 
     def task(self, name: str, item_index: int | None = None) -> TaskRecord:
@@ -100,7 +102,10 @@ class Ledger:
     def add(self, job: JobRecord, action: manifest_pb2.ActionSpec) -> None:
         """Expands an action's steps into a job and dispatches the first."""
         images = len(job.product.product.images) if job.product is not None else 0
+        job.follow_ups = {spec.name: spec for spec in action.tasks if spec.follow_up}
         for spec in action.tasks:
+            if spec.follow_up:
+                continue
             for index in range(images) if spec.for_each else (None,):
                 task = TaskRecord(str(uuid.uuid4()), spec, index)
                 job.tasks.append(task)
@@ -171,6 +176,8 @@ class Ledger:
             fill_struct(assignment.options, job.options)
         if job.product is not None:
             assignment.product.CopyFrom(job.product)
+        if task.input is not None:
+            assignment.input.CopyFrom(task.input)
         for earlier in job.tasks:
             if earlier.output is not None:
                 entry = assignment.outputs.add(name=earlier.spec.name, output=earlier.output)
@@ -222,6 +229,9 @@ class Ledger:
         elif report.HasField("success") and task.spec.HasField("once") and not report.success.remote_id:
             result.decision = pb.REPORT_DECISION_INVALID
             result.message = "a ONCE task needs a remote_id"
+        elif unknown := {entry.name for entry in report.success.follow_ups} - set(job.follow_ups):
+            result.decision = pb.REPORT_DECISION_INVALID
+            result.message = f"no such steps to append: {sorted(unknown)}"
         else:
             task.accepted.append(report)
             self._apply(job, task, report)
@@ -233,6 +243,7 @@ class Ledger:
         if report.HasField("success"):
             task.state = "COMPLETED"
             task.output = report.success.output
+            self._append(job, task, report.success)
             if task.effect is not None:
                 task.effect.is_settled = True
                 task.effect.remote_id = report.success.remote_id
@@ -251,6 +262,15 @@ class Ledger:
             task.state = job.state = "FAILED"
         else:
             job.state = "WAITING"
+
+    def _append(self, job: JobRecord, task: TaskRecord, success: task_pb2.TaskSuccess) -> None:
+        position = job.tasks.index(task) + 1
+        for offset, entry in enumerate(success.follow_ups):
+            index = entry.item_index if entry.HasField("item_index") else None
+            follower = TaskRecord(str(uuid.uuid4()), job.follow_ups[entry.name], index)
+            follower.input = entry.input if entry.HasField("input") else None
+            job.tasks.insert(position + offset, follower)
+            self._by_task[follower.task_id] = (job, follower)
 
     def release(self, lease: pb.TaskLease) -> bool:
         """Takes one lease back without burning a retry; tells whether it was held."""
