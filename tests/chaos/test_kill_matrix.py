@@ -36,17 +36,23 @@ async def test_exchanges_of_the_kill_matrix_obey_the_documents(kill_matrix: Kill
     checker = ContractChecker()
     if reason := checker.absent_reason:
         pytest.skip(reason)
+    outcomes = await kill_matrix.all_outcomes()
+    records = [record for outcome in outcomes for record in outcome.records] + kill_matrix.shared_records
+    judged = 0
     violations = []
-    for outcome in await kill_matrix.all_outcomes():
-        for record in outcome.records:
-            violations += check_recorded(record, checker)[1]
+    for record in records:
+        count, found = check_recorded(record, checker)
+        judged += count
+        violations += found
     assert [str(violation) for violation in violations] == []
+    # Three pictures, the item, the offer, its state, the publication: at least.
+    assert judged >= 7 * len(outcomes)
 
 
 async def test_matrix_sees_an_effect_that_is_begun_again_without_a_probe(kill_matrix: KillMatrix) -> None:
     """A successor that is not told of the open effect sends it again, which counts as a duplicate."""
     cell = find_cell("create_offer", "kill_on_receipt")
-    outcome, _ = await kill_matrix.run_alone(cell, before_successor=CellRun.forget_effects)
+    outcome, _ = await kill_matrix.run_beside(cell, before_successor=CellRun.forget_effects)
     assert [(v.harm, "create_offer was sent 2 times" in v.text) for v in outcome.violations] == [
         (Harm.DUPLICATE, True)
     ]
@@ -55,7 +61,7 @@ async def test_matrix_sees_an_effect_that_is_begun_again_without_a_probe(kill_ma
 async def test_matrix_sees_a_job_that_nobody_ends(kill_matrix: KillMatrix) -> None:
     """Without a successor the job does not end, which counts as lost."""
     cell = find_cell("publish_offer", "kill_before_call")
-    outcome, _ = await kill_matrix.run_alone(cell, has_successor=False, end_seconds=3)
+    outcome, _ = await kill_matrix.run_beside(cell, has_successor=False, end_seconds=3)
     assert outcome.recovery_seconds is None
     assert outcome.has(Harm.LOST)
     assert summarize(cell, [outcome])["lost"] == 1

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import io
 import json
-import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -28,17 +27,18 @@ from stoflow.jobs.v1 import job_pb2, job_service_pb2
 from stoflow_sandbox.marketplaces.control import AsyncSandboxControl, SandboxControlError
 from stoflow_sandbox.marketplaces.faults import path_matches
 from stoflow_sandbox.processes import ServiceProcess, Supervisor
+from tests.chaos.kill_matrix.connectors import record_of, start_connector
 from tests.chaos.kill_matrix.judge import EffectRow, Evidence, Harm, Violation
 from tests.chaos.kill_matrix.market import Market, Seller
 from tests.chaos.kill_matrix.relay import Relay
 from tests.chaos.kill_matrix.rows import Request, TaskRow
-from tests.chaos.kill_matrix.stage import REQUEST_TIMEOUT_SECONDS, SETTLE_SECONDS, Stage
+from tests.chaos.kill_matrix.stage import Stage
 
-READY_SECONDS = 60.0
 HIT_SECONDS = 30.0
 END_SECONDS = 60.0
 ARCHIVE_SECONDS = 10.0
 POLL_SECONDS = 0.02
+ARCHIVE_POLL_SECONDS = 0.1
 PICTURES = ("red", "green", "blue")
 
 
@@ -54,7 +54,9 @@ class CellRun:
         stage: The shared servers.
         market: The marketplace.
         row: The task under test.
-        name: Unique; names the marketplace's registration, the seller and the folder.
+        name: Unique; names the seller, the folder, and what the connectors of this cell register as.
+        shared_connector: What a connector that other cells use too is registered as; empty starts one for this
+            cell alone, which may be killed.
         before_successor: Called when the first connector is out of action; for tests of the matrix itself.
         end_seconds: How long the job gets from the fault to its end.
         has_successor: Whether anybody takes over; for tests of the matrix itself.
@@ -64,6 +66,7 @@ class CellRun:
     market: Market
     row: TaskRow
     name: str
+    shared_connector: str = ""
     before_successor: Callable[[CellRun], Awaitable[None]] | None = None
     end_seconds: float = END_SECONDS
     has_successor: bool = True
@@ -76,7 +79,7 @@ class CellRun:
     _product_id: str = ""
     _job_id: str = ""
     _fault_time: float = 0.0
-    _rule: str = ""
+    _first: ServiceProcess | None = None
 
     def __post_init__(self) -> None:
         self.folder = self.stage.folder / self.name
@@ -90,8 +93,14 @@ class CellRun:
 
     @property
     def records(self) -> list[Path]:
-        """Files with the exchanges of this cell's connectors, as far as their processes lived."""
+        """Files with the exchanges of this cell's own connectors, as far as their processes lived."""
         return sorted(self.folder.glob("*.exchanges.jsonl"))
+
+    @property
+    def first(self) -> ServiceProcess:
+        """The connector that the fault befalls."""
+        assert self._first is not None, f"{self.name} shares its connector, which others need"
+        return self._first
 
     async def __aenter__(self) -> Self:
         await self.relay.__aenter__()
@@ -107,14 +116,15 @@ class CellRun:
         await self.relay.__aexit__()
 
     async def _open(self) -> None:
-        self._first = await self._start_connector("first", self.relay.address)
+        if not self.shared_connector:
+            self._first = await self._start_connector("first", self.relay.address)
         stubs = self.stage.stubs
         self.seller = await self.market.open_seller(self.control, self.name)
         self.tenant_id = await stubs.create_tenant()
         account = account_service_pb2.CreateAccountRequest(
             request_id=str(uuid.uuid4()),
             tenant_id=self.tenant_id,
-            marketplace=self.name,
+            marketplace=self.shared_connector or self.name,
             display_name="Account",
             sites=[self.seller.site],
             settings=json_format.ParseDict(dict(self.seller.settings), struct_pb2.Struct()),
@@ -132,7 +142,7 @@ class CellRun:
 
     async def add_fault(self, kind: str, request: Request, **rule: object) -> str:
         """Adds a fault for one of this seller's requests."""
-        self._rule = await self.control.add_fault(
+        return await self.control.add_fault(
             kind,
             method=request.method,
             path=request.path,
@@ -140,7 +150,6 @@ class CellRun:
             seller=self.seller.username,
             **rule,
         )
-        return self._rule
 
     async def submit(self) -> None:
         """Submits the job."""
@@ -183,7 +192,7 @@ class CellRun:
 
     async def wait_until_answer_was_read(self) -> None:
         """Waits until the connector has read the marketplace's answer to the task's request."""
-        record = self._record("first")
+        record = record_of(self.folder, "first")
         request = self.row.request
 
         async def read() -> bool:
@@ -199,12 +208,12 @@ class CellRun:
 
     def kill_connector(self) -> None:
         """SIGKILL."""
-        self._first.kill()
+        self.first.kill()
         self._fault_time = time.time()
 
     def suspend_connector(self) -> None:
         """SIGSTOP."""
-        self._first.suspend()
+        self.first.suspend()
         self._fault_time = time.time()
 
     async def start_successor(self) -> None:
@@ -212,7 +221,7 @@ class CellRun:
         if self.before_successor is not None:
             await self.before_successor(self)
         if self.has_successor:
-            await self._start_connector("successor", self.stage.orchestrator.grpc_address)
+            await self._start_connector("successor")
 
     async def wait_for_end(self) -> None:
         """Waits for the job's end, or as long as it gets."""
@@ -225,7 +234,12 @@ class CellRun:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
         with suppress(AssertionError):
-            await self._wait_until(self._is_archived, "still live", seconds=ARCHIVE_SECONDS)
+            await self._wait_until(
+                self._is_archived,
+                "still live",
+                seconds=ARCHIVE_SECONDS,
+                poll_seconds=ARCHIVE_POLL_SECONDS,
+            )
 
     async def wait_for_late_effect(self) -> None:
         """Waits until the effect that came late has come."""
@@ -237,10 +251,10 @@ class CellRun:
     async def awaken_connector(self) -> None:
         """SIGCONT; then nothing may change any more, neither here nor at the marketplace."""
         before = await self._fingerprint()
-        self._first.resume()
+        self.first.resume()
         await self._wait_until(self._has_learnt, "the awakened connector never learnt that its lease is gone")
         # Drains: it reports, releases and deregisters what it believes to have.
-        await asyncio.to_thread(self._first.stop)
+        await asyncio.to_thread(self.first.stop)
         after = await self._fingerprint()
         for name, value in before.items():
             if after[name] != value:
@@ -281,30 +295,16 @@ class CellRun:
         statement = "UPDATE public.effects SET state = 'NOT_SENT' WHERE tenant_id = %s"
         await self.stage.query(statement, self.tenant_id)
 
-    async def _start_connector(self, name: str, orchestrator_address: str) -> ServiceProcess:
-        orchestrator = self.stage.orchestrator
-        environment = {
-            "MARKETPLACE": self.name,
-            "ORCHESTRATOR_ADDRESS": orchestrator_address,
-            "NATS_URL": orchestrator.nats_url,
-            "STOFLOW_HTTP_RECORD": str(self._record(name)),
-            **self.market.connector_environment(
-                self.control.base_url, REQUEST_TIMEOUT_SECONDS, SETTLE_SECONDS
-            ),
-        }
-        process = self._supervisor.start(
-            name, [sys.executable, "-m", self.market.connector_module], environment
+    async def _start_connector(self, name: str, orchestrator_address: str = "") -> ServiceProcess:
+        return await start_connector(
+            self.stage,
+            self.market,
+            self._supervisor,
+            self.folder,
+            name,
+            marketplace=self.name,
+            orchestrator_address=orchestrator_address,
         )
-
-        async def ready() -> bool:
-            return process.find_ready() is not None
-
-        # Not its own wait, which would hold up the other cells.
-        await self._wait_until(ready, f"connector {name} was not ready", seconds=READY_SECONDS)
-        return process
-
-    def _record(self, name: str) -> Path:
-        return self.folder / f"{name}.exchanges.jsonl"
 
     async def _fingerprint(self) -> dict[str, Any]:
         request = job_service_pb2.ListJobEventsRequest(
@@ -320,7 +320,7 @@ class CellRun:
         }
 
     async def _has_learnt(self) -> bool:
-        log = self._first.log.read_text()
+        log = self.first.log.read_text()
         return "lease_lost" in log or "report_not_accepted" in log
 
     async def _effects(self) -> list[tuple[Any, ...]]:
@@ -340,13 +340,14 @@ class CellRun:
         otherwise: str,
         *,
         seconds: float = 20.0,
+        poll_seconds: float = POLL_SECONDS,
         error: type[Exception] = AssertionError,
     ) -> None:
         deadline = time.monotonic() + seconds
         while not await condition():
             if time.monotonic() > deadline:
                 raise error(f"{self.name}: {otherwise}; logs in {self.folder}")
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(poll_seconds)
 
     async def _describe(self) -> str:
         job = await self.get_job()

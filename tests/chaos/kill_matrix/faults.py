@@ -21,11 +21,13 @@ class Fault:
         play: Submits the job, places the fault, and returns when the job has ended and nothing more is to
             come.
         is_sent_again: Whether the first request has no effect, so that a second one must follow.
+        spares_connector: Whether the connector lives on, so that cells may share one.
     """
 
     name: str
     play: Callable[[CellRun], Awaitable[None]]
     is_sent_again: bool = False
+    spares_connector: bool = False
 
 
 async def kill_on_receipt(run: CellRun) -> None:

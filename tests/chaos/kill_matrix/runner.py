@@ -7,9 +7,12 @@ import itertools
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from stoflow_sandbox.processes import ServiceProcess, Supervisor
 from tests.chaos.kill_matrix.cell import CellRun, FaultNotPlacedError
+from tests.chaos.kill_matrix.connectors import start_connector
 from tests.chaos.kill_matrix.judge import Evidence, judge
 from tests.chaos.kill_matrix.market import Market
 from tests.chaos.kill_matrix.report import Outcome, summarize
@@ -43,6 +46,14 @@ class KillMatrix:
 
     def __post_init__(self) -> None:
         self._places = asyncio.Semaphore(self.parallel)
+        self._shared: dict[str, asyncio.Task[ServiceProcess]] = {}
+        self._shared_folder = self.stage.folder / "shared"
+        self._supervisor = Supervisor(self._shared_folder)
+
+    @property
+    def shared_records(self) -> list[Path]:
+        """Files with the exchanges of the connectors that cells share."""
+        return sorted(self._shared_folder.glob("*.exchanges.jsonl"))
 
     def begin(self, cells: Iterable[MatrixCell]) -> None:
         """Begins cells in the background."""
@@ -75,11 +86,11 @@ class KillMatrix:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._supervisor.stop_all)
 
-    async def run_alone(self, cell: MatrixCell, **options: Any) -> tuple[Outcome, Evidence]:
-        """Runs a cell beside the others; the options are those of CellRun."""
-        async with self._places:
-            return await self._run(cell, **options)
+    async def run_beside(self, cell: MatrixCell, **options: Any) -> tuple[Outcome, Evidence]:
+        """Runs a cell at once, beside the others; the options are those of CellRun."""
+        return await self._run(cell, **options)
 
     async def _run_placed(self, cell: MatrixCell) -> Outcome:
         async with self._places:
@@ -93,7 +104,10 @@ class KillMatrix:
     async def _run(self, cell: MatrixCell, **options: Any) -> tuple[Outcome, Evidence]:
         name = f"{cell.row.marketplace}-k{next(self._numbers)}"
         rows = list_rows(cell.row.marketplace)
-        run = CellRun(self.stage, self.markets[cell.row.marketplace], cell.row, name, **options)
+        market = self.markets[cell.row.marketplace]
+        if cell.fault.spares_connector:
+            options["shared_connector"] = await self._share_connector(market)
+        run = CellRun(self.stage, market, cell.row, name, **options)
         async with run:
             await cell.fault.play(run)
             evidence = await run.gather(rows)
@@ -101,3 +115,13 @@ class KillMatrix:
         most_sends = {row.task: cell.most_sends(row) for row in rows if row.once}
         violations = (*run.violations, *judge(evidence, rows, most_sends))
         return Outcome(violations, recovery_seconds, tuple(run.records)), evidence
+
+    async def _share_connector(self, market: Market) -> str:
+        name = f"{market.name}-shared"
+        if name not in self._shared:
+            starting = start_connector(
+                self.stage, market, self._supervisor, self._shared_folder, name, marketplace=name
+            )
+            self._shared[name] = asyncio.create_task(starting)
+        await self._shared[name]
+        return name

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
-import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from stoflow_sandbox.marketplaces.control import AsyncSandboxControl
 from stoflow_sandbox.processes import Supervisor
@@ -41,10 +42,11 @@ class Stage:
     orchestrator: OrchestratorProcess
     stubs: Stubs
     controls: dict[str, AsyncSandboxControl]
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
 
     async def query(self, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         """Runs one statement on the orchestrator's database and returns its rows, if it has any."""
-        async with await psycopg.AsyncConnection.connect(self.orchestrator.database_url) as connection:
+        async with self.pool.connection() as connection:
             cursor = await connection.execute(statement, parameters)
             return await cursor.fetchall() if cursor.description else []
 
@@ -73,4 +75,8 @@ async def open_stage(folder: Path, database_url: str, markets: Iterable[Market])
             )
         stubs = Stubs(orchestrator.grpc_address)
         stack.push_async_callback(stubs.close)
-        yield Stage(folder, orchestrator, stubs, controls)
+        pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            database_url, min_size=1, max_size=4, open=False
+        )
+        await stack.enter_async_context(pool)
+        yield Stage(folder, orchestrator, stubs, controls, pool)

@@ -51,10 +51,10 @@ FAULTS = (
     Fault("stop_past_lease", faults.stop_past_lease),
     # The marketplace obeys the sleeper's request only after the successor's: eBay's own last fence.
     Fault("stop_past_lease_effect_last", faults.stop_past_lease_effect_last, is_sent_again=True),
-    Fault("late_effect", faults.late_effect),
-    Fault("timeout_before_effect", faults.timeout_before_effect, is_sent_again=True),
-    Fault("error_after_effect", faults.error_after_effect),
-    Fault("reset_after_effect", faults.reset_after_effect),
+    Fault("late_effect", faults.late_effect, spares_connector=True),
+    Fault("timeout_before_effect", faults.timeout_before_effect, is_sent_again=True, spares_connector=True),
+    Fault("error_after_effect", faults.error_after_effect, spares_connector=True),
+    Fault("reset_after_effect", faults.reset_after_effect, spares_connector=True),
 )
 
 
