@@ -21,6 +21,7 @@ from stoflow_orchestrator.engine.admission import Admission
 from stoflow_orchestrator.engine.archiver import Archiver
 from stoflow_orchestrator.engine.backoff import RetryPolicy
 from stoflow_orchestrator.engine.committer import Committer
+from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.publisher import Publisher
 from stoflow_orchestrator.engine.reaper import Reaper
@@ -97,7 +98,7 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
         settings.nats_url, SERVICE, on_fatal=lambda error: lifecycle.fail(f"NATS: {error}")
     )
     lifecycle.on_drain("nats", lambda: _close_nats(nats))
-    engine = _create_engine(settings, pool, nats, clock)
+    engine = _create_engine(settings, pool, nats, clock, registry)
     await retry_until_reachable("NATS JetStream", nats_name(nats), engine.streams.ensure_events)
     hints = JobHints(nats)
     await hints.start()
@@ -124,17 +125,19 @@ def _create_engine(
     pool: AsyncConnectionPool[AsyncConnection[Any]],
     nats: NatsConnection,
     clock: SystemClock,
+    registry: CollectorRegistry,
 ) -> Engine:
     streams = Streams(nats.jetstream(), settings.stream_replicas)
-    publisher = Publisher(pool, nats, PipelinedPublisher(nats), streams)
+    metrics = EngineMetrics(registry)
+    publisher = Publisher(pool, nats, PipelinedPublisher(nats), streams, metrics)
 
     def on_commit(publication: Publication) -> None:
         publisher.publish_soon(publication)
         admission.stir(publication.stirred)
 
     admission = Admission(pool, on_commit)
-    committer = Committer(pool, on_commit, publisher.take_acknowledged)
-    archiver = Archiver(pool)
+    committer = Committer(pool, on_commit, publisher.take_acknowledged, metrics)
+    archiver = Archiver(pool, metrics)
     reaper = Reaper(
         pool=pool,
         committer=committer,
@@ -145,6 +148,7 @@ def _create_engine(
         lease=timedelta(seconds=settings.lease_seconds),
         dispatch_timeout=timedelta(seconds=settings.dispatch_timeout_seconds),
         retry=_retry_policy(settings),
+        metrics=metrics,
     )
     return Engine(committer, admission, publisher, archiver, reaper, streams)
 

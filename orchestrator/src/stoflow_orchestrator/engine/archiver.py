@@ -12,6 +12,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.repositories.archive import archive_jobs
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,7 @@ class Archiver:
     """Takes tenants one after the other, in small transactions."""
 
     pool: AsyncConnectionPool[AsyncConnection[Any]]
+    metrics: EngineMetrics
     _tenants: set[int] = field(default_factory=set)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -53,5 +55,6 @@ class Archiver:
                 log.warning("archive_postponed", tenant_id=tenant_id)
                 return moved
             moved += step
+            self.metrics.archived_jobs.inc(step)
             if step < MAX_JOBS_A_STEP:
                 return moved

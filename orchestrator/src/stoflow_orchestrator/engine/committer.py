@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from stoflow_orchestrator.engine.commands import Command
 from stoflow_orchestrator.engine.intake import Intake, NewJob
 from stoflow_orchestrator.engine.loading import load_for_commands
+from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.pool import transaction, unavailable_when_unreachable
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.writing import write_changes
@@ -40,6 +41,7 @@ class Committer:
         pool: AsyncConnectionPool[Connection],
         on_commit: Callable[[Publication], None],
         take_acknowledged: Callable[[], Sequence[UUID]],
+        metrics: EngineMetrics,
     ) -> None:
         """Prepares a committer; it needs no start.
 
@@ -48,13 +50,19 @@ class Committer:
             on_commit: Publishes what a commit left; must not block.
             take_acknowledged: Hands over outbox rows that JetStream has acknowledged, to be deleted with the
                 next group. Lost in a crash, they are published once more and dropped by their id.
+            metrics: Told the groups' sizes.
         """
         self._pool = pool
         self._on_commit = on_commit
         self._take_acknowledged = take_acknowledged
         self._batcher: Batcher[Item, Any] = Batcher(
-            "committer", self._flush, max_group=MAX_GROUP, workers=WORKERS
+            "committer",
+            self._flush,
+            max_group=MAX_GROUP,
+            workers=WORKERS,
+            observe_group=metrics.group_size.observe,
         )
+        metrics.waiting.set_function(lambda: self._batcher.waiting)
 
     async def run(self, command: Command[ResultT]) -> ResultT:
         """Decides one command.

@@ -21,8 +21,9 @@ from psycopg_pool import AsyncConnectionPool
 from stoflow.connector.v1 import task_pb2
 
 from stoflow_orchestrator.engine.changes import Dispatch
+from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
-from stoflow_orchestrator.messaging.hints import JOBS_SUBJECT, encode_hint
+from stoflow_orchestrator.messaging.hints import JOBS_SUBJECT, directives_subject, encode_hint
 from stoflow_orchestrator.messaging.streams import Streams, tasks_subject
 from stoflow_orchestrator.repositories import outbox as outbox_repository
 from stoflow_service_kit.nats_publisher import OutgoingMessage, PipelinedPublisher
@@ -43,9 +44,11 @@ class Publisher:
     client: Client
     jetstream: PipelinedPublisher
     streams: Streams
+    metrics: EngineMetrics
     _dispatches: list[Dispatch] = field(default_factory=list)
     _events: list[OutgoingEvents] = field(default_factory=list)
     _changed_jobs: set[UUID] = field(default_factory=set)
+    _directives: set[tuple[str, UUID]] = field(default_factory=set)
     _acknowledged: list[UUID] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _batches: set[asyncio.Task[None]] = field(default_factory=set)
@@ -55,6 +58,7 @@ class Publisher:
         self._dispatches.extend(publication.dispatches)
         self._events.extend(publication.events)
         self._changed_jobs.update(publication.changed_jobs)
+        self._directives.update(publication.directives)
         self._wake.set()
 
     def take_acknowledged(self) -> Sequence[UUID]:
@@ -96,14 +100,21 @@ class Publisher:
         del self._dispatches[:MAX_MESSAGES_A_BATCH]
         events, self._events = self._events, []
         changed_jobs, self._changed_jobs = self._changed_jobs, set()
-        batch = asyncio.create_task(self._send(dispatches, events, list(changed_jobs)))
+        directives, self._directives = self._directives, set()
+        batch = asyncio.create_task(self._send(dispatches, events, list(changed_jobs), directives))
         self._batches.add(batch)
         batch.add_done_callback(self._batches.discard)
 
     async def _send(
-        self, dispatches: list[Dispatch], events: list[OutgoingEvents], changed_jobs: list[UUID]
+        self,
+        dispatches: list[Dispatch],
+        events: list[OutgoingEvents],
+        changed_jobs: list[UUID],
+        directives: set[tuple[str, UUID]],
     ) -> None:
         try:
+            for marketplace, instance_id in directives:
+                await self.client.publish(directives_subject(marketplace, instance_id))
             for start in range(0, len(changed_jobs), MAX_JOBS_A_HINT):
                 hint = encode_hint(changed_jobs[start : start + MAX_JOBS_A_HINT])
                 await self.client.publish(JOBS_SUBJECT, hint)
@@ -124,8 +135,14 @@ class Publisher:
             if outcome is None:
                 self._acknowledged.append(event.message_id)
         failed = [outcome for outcome in outcomes if outcome is not None]
+        self._count(outcomes, len(dispatches))
         if failed:
             log.warning("messages_not_published", failed=len(failed), of=len(messages), error=repr(failed[0]))
+
+    def _count(self, outcomes: Sequence[Exception | None], dispatches: int) -> None:
+        self.metrics.published.labels("command").inc(outcomes[:dispatches].count(None))
+        self.metrics.published.labels("events").inc(outcomes[dispatches:].count(None))
+        self.metrics.publish_failures.inc(len(outcomes) - outcomes.count(None))
 
     async def _publish_again(
         self, marketplaces: set[str], messages: Sequence[OutgoingMessage], outcomes: list[Exception | None]

@@ -15,6 +15,7 @@ from stoflow_orchestrator.engine.archiver import Archiver
 from stoflow_orchestrator.engine.backoff import RetryPolicy
 from stoflow_orchestrator.engine.commands import Command, ExpireJob, LoseLease, RedispatchTask
 from stoflow_orchestrator.engine.committer import Committer
+from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publisher import Publisher
 from stoflow_orchestrator.repositories.due import DueWork, find_due_work
 from stoflow_service_kit.clock import Clock
@@ -42,6 +43,7 @@ class Reaper:
     lease: timedelta
     dispatch_timeout: timedelta
     retry: RetryPolicy
+    metrics: EngineMetrics
     _spare_leases_until: float = field(default=0.0)
 
     async def run(self) -> None:
@@ -94,4 +96,5 @@ class Reaper:
                     "reap_failed", command=type(command).__name__, job_id=str(command.job_id), error=result
                 )
             elif result:
+                self.metrics.reaped.labels(type(command).__name__).inc()
                 log.info("reaped", command=type(command).__name__, job_id=str(command.job_id))
