@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from stoflow_connector_sdk.redaction import (
@@ -30,6 +32,22 @@ def test_secrets_are_removed_by_their_shape(text: str) -> None:
 def test_ordinary_text_stays(text: str) -> None:
     """Paging positions and sentences are left alone."""
     assert remove_secrets(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 16_000 + " http://x", "abcd" * 4_000 + '"://', '"token' * 2_700, '"' * 16_000, "bearer " * 2_300],
+)
+def test_no_text_takes_long(text: str) -> None:
+    """The search is linear: no answer of a marketplace, however odd, holds up the process."""
+    started = time.process_time()
+    remove_secrets(text)
+    assert time.process_time() - started < 0.5
+
+
+def test_addresses_without_passwords_stay() -> None:
+    """An address is no secret."""
+    assert remove_secrets("see https://api.example:8080/a?b=c") == "see https://api.example:8080/a?b=c"
 
 
 def test_handed_out_tokens_are_removed_wherever_they_stand() -> None:

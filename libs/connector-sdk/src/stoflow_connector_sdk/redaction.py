@@ -15,6 +15,11 @@ _JSON_SECRET = re.compile(
     r"(?:[^\"\\]|\\.)*",
     re.IGNORECASE,
 )
+# A scheme is short: an unbounded one costs quadratic time on a long run of letters, such as an encoded picture.
+_URL_PASSWORD = re.compile(
+    r"(?P<head>\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]{0,256}:)[^\s/@]{1,512}(?=@)", re.IGNORECASE
+)
+_HIDDEN_ADDRESS = ":\x00//"
 # Paging positions, not secrets.
 _PUBLIC_KEY = re.compile(r"page_?token|next_?token", re.IGNORECASE)
 
@@ -56,7 +61,12 @@ def remove_secrets(text: str) -> str:
     """
     if not text:
         return text
-    return _JSON_SECRET.sub(_redact_json, redact_text(known_secrets.remove_from(text)))
+    text = known_secrets.remove_from(text)
+    if "://" in text:
+        text = _URL_PASSWORD.sub(rf"\g<head>{REDACTED}", text)
+    # redact_text looks for addresses as well, without a bound; they are done, so it is not shown any.
+    text = redact_text(text.replace("://", _HIDDEN_ADDRESS)).replace(_HIDDEN_ADDRESS, "://")
+    return _JSON_SECRET.sub(_redact_json, text)
 
 
 def clean_body(body: str | bytes) -> str:

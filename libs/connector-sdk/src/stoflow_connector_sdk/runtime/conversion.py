@@ -177,5 +177,6 @@ def _report(context: TaskContext) -> task_pb2.TaskReport:
 
 
 def _text(text: str, limit: int) -> str:
-    clean = remove_secrets(text).encode("utf-8", "replace").decode().replace("\x00", "")
+    # Cut roughly first: searching a text costs more than is ever kept of it.
+    clean = remove_secrets(text[: limit * 4]).encode("utf-8", "replace").decode().replace("\x00", "")
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
