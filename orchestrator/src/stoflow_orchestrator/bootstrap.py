@@ -51,6 +51,7 @@ from stoflow_orchestrator.services.planning import Planner
 from stoflow_orchestrator.services.products import ProductService
 from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
+from stoflow_orchestrator.services.submission import Submissions
 from stoflow_orchestrator.services.tenants import TenantDirectory, TenantService
 from stoflow_orchestrator.settings import OrchestratorSettings, decode_key
 from stoflow_service_kit.clock import SystemClock
@@ -185,7 +186,9 @@ def _add_servicers(
     planner = Planner(pool, clock)
     reader = JobReader(pool)
     policy = ConnectorPolicy(timedelta(seconds=settings.lease_seconds), _retry_policy(settings))
-    jobs = JobService(database, tenants, SnapshotLoader(database), planner, reader, engine.committer, hints)
+    submissions = Submissions(database, planner)
+    snapshots = SnapshotLoader(database)
+    jobs = JobService(database, tenants, snapshots, submissions, reader, engine.committer, hints)
     connectors = ConnectorService(
         pool, engine.committer, engine.admission, engine.streams, planner, addresses, tenants, reader, policy
     )

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
-from google.protobuf import json_format
-from sqlalchemy import Row
-from stoflow.connector.v1.manifest_pb2 import ActionSpec, Manifest
-from stoflow.connector.v1.task_pb2 import ProductSnapshot, TaskAssignment
+from stoflow.connector.v1.task_pb2 import ProductSnapshot
 from stoflow.jobs.v1 import job_pb2
 from stoflow.jobs.v1.job_pb2 import Job
 from stoflow.jobs.v1.job_service_pb2 import (
@@ -28,22 +23,15 @@ from stoflow.jobs.v1.job_service_pb2 import (
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.intake import Intake, NewJob
 from stoflow_orchestrator.messages.job import event_message, job_message
-from stoflow_orchestrator.messages.times import to_datetime
 from stoflow_orchestrator.messaging.hints import JobHints
 from stoflow_orchestrator.paging import decode_token, encode_token, page_size, single_number
-from stoflow_orchestrator.repositories.account import AccountRepository
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.job import JobFilter, JobReader
-from stoflow_orchestrator.repositories.mutation import Mutation, MutationRepository
-from stoflow_orchestrator.services.idempotency import describe_mutation, repeated_result
-from stoflow_orchestrator.services.planning import (
-    Planner,
-    check_options,
-    check_product,
-    find_action,
-    plan_tasks,
-)
+from stoflow_orchestrator.repositories.mutation import Mutation
+from stoflow_orchestrator.services.idempotency import describe_mutation
+from stoflow_orchestrator.services.planning import check_product, plan_tasks
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
+from stoflow_orchestrator.services.submission import Submission, Submissions
 from stoflow_orchestrator.services.tenants import TenantDirectory
 from stoflow_orchestrator.storable import check_storable
 from stoflow_service_kit.errors import (
@@ -67,7 +55,7 @@ class JobService:
         database: Database,
         tenants: TenantDirectory,
         snapshots: SnapshotLoader,
-        planner: Planner,
+        submissions: Submissions,
         reader: JobReader,
         committer: Committer,
         hints: JobHints,
@@ -75,7 +63,7 @@ class JobService:
         self._database = database
         self._tenants = tenants
         self._snapshots = snapshots
-        self._planner = planner
+        self._submissions = submissions
         self._reader = reader
         self._committer = committer
         self._hints = hints
@@ -83,46 +71,26 @@ class JobService:
     async def create(self, request: CreateJobRequest) -> Job:
         """Creates a job with its tasks; everything wrong with the request is said before anything is written."""
         check_storable(request)
-        not_before = _not_before(request)
         await self._tenants.require(request.tenant_id)
         mutation = describe_mutation(request.tenant_id, request.request_id, request, str(uuid_utils.uuid7()))
-        # What the first call was checked against may have changed since: a repeated one is not checked again.
-        if (first := await self._find_first(mutation)) is not None:
+        if (first := await self._submissions.find_first(mutation)) is not None:
             return await self.get(request.tenant_id, UUID(first))
-        account = await self._get_account(request)
-        manifest = await self._planner.get_manifest(account.marketplace)
-        action = find_action(manifest, request.action)
-        snapshot = await self._get_snapshot(request, action, account.marketplace)
-        new_job = _describe(mutation, request, account, manifest, action, snapshot, not_before)
+        submission = await self._submissions.check(request)
+        snapshot = await self._get_snapshot(request, submission)
+        new_job = _describe(mutation, request, submission, snapshot)
         intake = await self._committer.create(new_job)
         return await self.get(request.tenant_id, _created(intake, mutation, request))
 
-    async def _find_first(self, mutation: Mutation) -> str | None:
-        async with self._database.public_transaction() as connection:
-            first = await MutationRepository(connection).find(mutation.tenant_id, mutation.request_id)
-        return None if first is None else repeated_result(mutation, first)
-
-    async def _get_account(self, request: CreateJobRequest) -> Row[Any]:
-        async with self._database.tenant_transaction(request.tenant_id) as connection:
-            account = await AccountRepository(connection).find(UUID(request.account_id))
-        if account is None:
-            raise NotFoundError(
-                f"Tenant {request.tenant_id} has no account {request.account_id}.",
-                reason="ACCOUNT_NOT_FOUND",
-                metadata={"account_id": request.account_id},
-            )
-        return account
-
     async def _get_snapshot(
-        self, request: CreateJobRequest, action: ActionSpec, marketplace: str
+        self, request: CreateJobRequest, submission: Submission
     ) -> ProductSnapshot | None:
         if not request.product_id:
-            if action.requires_product:
-                violation = FieldViolation("product_id", f"the action {action.name} needs a product")
+            if submission.action.requires_product:
+                violation = FieldViolation("product_id", f"the action {request.action} needs a product")
                 raise InvalidArgumentError([violation])
             return None
         product_id = UUID(request.product_id)
-        found = await self._snapshots.load(request.tenant_id, [product_id], marketplace)
+        found = await self._snapshots.load(request.tenant_id, [product_id], submission.marketplace)
         if product_id not in found:
             raise NotFoundError(
                 f"Tenant {request.tenant_id} has no product {request.product_id}.",
@@ -209,66 +177,32 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _not_before(request: CreateJobRequest) -> datetime | None:
-    if not request.HasField("not_before_time"):
-        return None
-    try:
-        return to_datetime(request.not_before_time)
-    except ValueError as error:
-        violation = FieldViolation("not_before_time", "must be a time of the years 1970 to 9000")
-        raise InvalidArgumentError([violation]) from error
-
-
 def _describe(
-    mutation: Mutation,
-    request: CreateJobRequest,
-    account: Row[Any],
-    manifest: Manifest,
-    action: ActionSpec,
-    snapshot: ProductSnapshot | None,
-    not_before: datetime | None,
+    mutation: Mutation, request: CreateJobRequest, submission: Submission, snapshot: ProductSnapshot | None
 ) -> NewJob:
-    site = _choose_site(request, account)
-    check_options(action, json_format.MessageToDict(request.options))
     if snapshot is not None:
-        check_product(action, snapshot)
-    assignment = TaskAssignment(
-        action=action.name, manifest_version=manifest.version, site=site, product=snapshot
-    )
-    assignment.account.account_id = request.account_id
-    json_format.ParseDict(account.settings, assignment.account.settings)
-    if request.HasField("options"):
-        assignment.options.CopyFrom(request.options)
+        check_product(submission.action, snapshot)
+        submission.assignment.product.CopyFrom(snapshot)
     return NewJob(
         request_id=mutation.request_id,
         method=mutation.method,
         body_sha256=mutation.body_sha256,
         job_id=UUID(mutation.result_id),
         tenant_id=request.tenant_id,
-        marketplace=account.marketplace,
-        account_id=UUID(request.account_id),
+        marketplace=submission.marketplace,
+        account_id=submission.account_id,
         product_id=UUID(request.product_id) if request.product_id else None,
-        site=site,
-        action=action.name,
-        manifest_version=manifest.version,
-        assignment=assignment.SerializeToString(),
-        priority=request.priority or action.default_priority,
-        max_retries=(request.max_retries if request.HasField("max_retries") else action.default_max_retries),
-        not_before_time=not_before,
-        expire_after_seconds=action.expire_after.ToTimedelta().total_seconds(),
-        tasks=plan_tasks(action, snapshot),
+        site=submission.site,
+        action=request.action,
+        manifest_version=submission.manifest_version,
+        assignment=submission.assignment.SerializeToString(),
+        priority=submission.priority,
+        max_retries=submission.max_retries,
+        not_before_time=submission.not_before_time,
+        expire_after_seconds=submission.expire_after_seconds,
+        tasks=plan_tasks(submission.action, snapshot),
         is_duplicate=request.allow_duplicate,
     )
-
-
-def _choose_site(request: CreateJobRequest, account: Row[Any]) -> str:
-    if not request.site:
-        return str(account.sites[0]) if account.sites else ""
-    if request.site not in account.sites:
-        allowed = ", ".join(account.sites) or "none"
-        violation = FieldViolation("site", f"the account sells on: {allowed}")
-        raise InvalidArgumentError([violation], reason="SITE_NOT_ALLOWED")
-    return request.site
 
 
 def _created(intake: Intake, mutation: Mutation, request: CreateJobRequest) -> UUID:

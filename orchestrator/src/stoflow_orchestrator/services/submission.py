@@ -1,0 +1,134 @@
+"""What jobs submitted alone and those of a batch have in common: the account, the manifest, the options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from google.protobuf import json_format
+from sqlalchemy import Row
+from stoflow.connector.v1.manifest_pb2 import ActionSpec
+from stoflow.connector.v1.task_pb2 import TaskAssignment
+from stoflow.jobs.v1.batch_service_pb2 import CreateBatchRequest
+from stoflow.jobs.v1.job_service_pb2 import CreateJobRequest
+
+from stoflow_orchestrator.messages.times import to_datetime
+from stoflow_orchestrator.repositories.account import AccountRepository
+from stoflow_orchestrator.repositories.database import Database
+from stoflow_orchestrator.repositories.mutation import Mutation, MutationRepository
+from stoflow_orchestrator.services.idempotency import repeated_result
+from stoflow_orchestrator.services.planning import Planner, check_options, find_action
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
+
+Request = CreateJobRequest | CreateBatchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request, checked in all but its products.
+
+    Attributes:
+        assignment: What the assignments of all its jobs share; the product is missing.
+        not_before_time: None for now.
+    """
+
+    account_id: UUID
+    marketplace: str
+    manifest_version: str
+    action: ActionSpec
+    site: str
+    assignment: TaskAssignment
+    priority: int
+    max_retries: int
+    not_before_time: datetime | None
+    expire_after_seconds: float
+
+
+class Submissions:
+    """Checks requests against the tenant's account and the marketplace's manifest."""
+
+    def __init__(self, database: Database, planner: Planner) -> None:
+        self._database = database
+        self._planner = planner
+
+    async def find_first(self, mutation: Mutation) -> str | None:
+        """Returns the result of the same mutation carried out before.
+
+        What that one was checked against may have changed since, so a repeated one is not checked again.
+
+        Raises:
+            AlreadyExistsError: REQUEST_ID_REUSED.
+        """
+        async with self._database.public_transaction() as connection:
+            first = await MutationRepository(connection).find(mutation.tenant_id, mutation.request_id)
+        return None if first is None else repeated_result(mutation, first)
+
+    async def check(self, request: Request) -> Submission:
+        """Checks everything but products.
+
+        Raises:
+            NotFoundError: ACCOUNT_NOT_FOUND or MARKETPLACE_NOT_FOUND.
+            InvalidArgumentError: ACTION_NOT_FOUND, SITE_NOT_ALLOWED, OPTIONS_INVALID or INVALID_ARGUMENT.
+        """
+        not_before = not_before_time(request)
+        account = await self._get_account(request)
+        manifest = await self._planner.get_manifest(account.marketplace)
+        action = find_action(manifest, request.action)
+        site = _choose_site(request, account)
+        check_options(action, json_format.MessageToDict(request.options))
+        assignment = TaskAssignment(action=action.name, manifest_version=manifest.version, site=site)
+        assignment.account.account_id = request.account_id
+        json_format.ParseDict(account.settings, assignment.account.settings)
+        if request.HasField("options"):
+            assignment.options.CopyFrom(request.options)
+        has_retries = request.HasField("max_retries")
+        return Submission(
+            account_id=UUID(request.account_id),
+            marketplace=account.marketplace,
+            manifest_version=manifest.version,
+            action=action,
+            site=site,
+            assignment=assignment,
+            priority=request.priority or action.default_priority,
+            max_retries=request.max_retries if has_retries else action.default_max_retries,
+            not_before_time=not_before,
+            expire_after_seconds=action.expire_after.ToTimedelta().total_seconds(),
+        )
+
+    async def _get_account(self, request: Request) -> Row[Any]:
+        async with self._database.tenant_transaction(request.tenant_id) as connection:
+            account = await AccountRepository(connection).find(UUID(request.account_id))
+        if account is None:
+            raise NotFoundError(
+                f"Tenant {request.tenant_id} has no account {request.account_id}.",
+                reason="ACCOUNT_NOT_FOUND",
+                metadata={"account_id": request.account_id},
+            )
+        return account
+
+
+def not_before_time(request: Request) -> datetime | None:
+    """Returns when the jobs may start; None for now.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, for a time that cannot be stored.
+    """
+    if not request.HasField("not_before_time"):
+        return None
+    try:
+        return to_datetime(request.not_before_time)
+    except ValueError as error:
+        violation = FieldViolation("not_before_time", "must be a time of the years 1970 to 9000")
+        raise InvalidArgumentError([violation]) from error
+
+
+def _choose_site(request: Request, account: Row[Any]) -> str:
+    if not request.site:
+        return str(account.sites[0]) if account.sites else ""
+    if request.site not in account.sites:
+        allowed = ", ".join(account.sites) or "none"
+        violation = FieldViolation("site", f"the account sells on: {allowed}")
+        raise InvalidArgumentError([violation], reason="SITE_NOT_ALLOWED")
+    return request.site
