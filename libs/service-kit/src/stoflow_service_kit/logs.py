@@ -17,7 +17,7 @@ _SECRET_KEY = re.compile(
 )
 # Opaque positions in a list, not secrets, and needed to follow a client's paging.
 _PUBLIC_KEYS = frozenset({"page_token", "next_page_token"})
-_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]{0,20}://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
 _BEARER = re.compile(r"\b(?P<scheme>bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _ASSIGNMENT = re.compile(
     r"(?P<key>\b(?:access_token|refresh_token|client_secret|password|authorization)\b[\"']?\s*[=:]\s*[\"']?)"
