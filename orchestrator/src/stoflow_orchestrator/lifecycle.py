@@ -1,4 +1,4 @@
-"""The life cycles of jobs and tasks: every arrow that exists, and nothing else.
+"""The life cycles of jobs and tasks: every arrow that exists, and nothing else; and the rule of batches.
 
 Pure: no I/O and no time. Whoever changes a state asks `next_job_state` or `next_task_state`; an arrow that is not
 in the tables does not exist. The database's CHECK constraints guard the shape of each row as well.
@@ -75,6 +75,15 @@ class WaitReason(StrEnum):
     CONNECTOR_UNAVAILABLE = "CONNECTOR_UNAVAILABLE"
 
 
+class BatchState(StrEnum):
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    PARTIALLY_FAILED = "PARTIALLY_FAILED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
 TERMINAL_JOB_STATES: Final = frozenset(
     {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
 )
@@ -92,6 +101,9 @@ JOB_ARROWS: Final[dict[tuple[JobState, JobEvent], JobState]] = {
     (JobState.RUNNING, JobEvent.CANCEL): JobState.CANCELLED,
     (JobState.RUNNING, JobEvent.EXPIRE): JobState.EXPIRED,
     (JobState.PAUSED, JobEvent.RESUME): JobState.PENDING,
+    # The attempt that ran when the job was paused may still settle it: nothing is left then to hold back.
+    (JobState.PAUSED, JobEvent.COMPLETE): JobState.COMPLETED,
+    (JobState.PAUSED, JobEvent.FAIL): JobState.FAILED,
     (JobState.PAUSED, JobEvent.CANCEL): JobState.CANCELLED,
     (JobState.PAUSED, JobEvent.EXPIRE): JobState.EXPIRED,
     (JobState.FAILED, JobEvent.RETRY): JobState.PENDING,
@@ -101,6 +113,9 @@ JOB_ARROWS: Final[dict[tuple[JobState, JobEvent], JobState]] = {
 TASK_ARROWS: Final[dict[tuple[TaskState, TaskEvent], TaskState]] = {
     (TaskState.PENDING, TaskEvent.START): TaskState.RUNNING,
     (TaskState.PENDING, TaskEvent.CANCEL): TaskState.CANCELLED,
+    # A dispatch that nobody started in time.
+    (TaskState.PENDING, TaskEvent.FAIL): TaskState.FAILED,
+    (TaskState.PENDING, TaskEvent.TRY_AGAIN): TaskState.PENDING,
     (TaskState.RUNNING, TaskEvent.COMPLETE): TaskState.COMPLETED,
     (TaskState.RUNNING, TaskEvent.FAIL): TaskState.FAILED,
     (TaskState.RUNNING, TaskEvent.TRY_AGAIN): TaskState.PENDING,
@@ -136,3 +151,24 @@ def next_task_state(state: TaskState, event: TaskEvent) -> TaskState:
         return TASK_ARROWS[state, event]
     except KeyError:
         raise TransitionError(f"a {state} task has no arrow {event}") from None
+
+
+def batch_state(
+    *, total: int, completed: int, ended: int, is_started: bool, is_cancelled: bool
+) -> BatchState:
+    """Returns where a batch stands; no batch has a state but by these facts.
+
+    Args:
+        total: Its jobs.
+        completed: Those that are COMPLETED.
+        ended: Those in any terminal state; an expired or cancelled job counts like a failed one.
+        is_started: Whether any was ever admitted.
+        is_cancelled: Whether a person cancelled the batch.
+    """
+    if is_cancelled:
+        return BatchState.CANCELLED
+    if ended < total:
+        return BatchState.RUNNING if is_started else BatchState.PENDING
+    if completed == total:
+        return BatchState.COMPLETED
+    return BatchState.PARTIALLY_FAILED if completed else BatchState.FAILED

@@ -31,14 +31,20 @@ JOB_CONTRACT = {
         "CANCEL": "CANCELLED",
         "EXPIRE": "EXPIRED",
     },
-    "PAUSED": {"RESUME": "PENDING", "CANCEL": "CANCELLED", "EXPIRE": "EXPIRED"},
+    "PAUSED": {
+        "RESUME": "PENDING",
+        "COMPLETE": "COMPLETED",
+        "FAIL": "FAILED",
+        "CANCEL": "CANCELLED",
+        "EXPIRE": "EXPIRED",
+    },
     "COMPLETED": {},
     "FAILED": {"RETRY": "PENDING"},
     "CANCELLED": {},
     "EXPIRED": {"RETRY": "PENDING"},
 }
 TASK_CONTRACT = {
-    "PENDING": {"START": "RUNNING", "CANCEL": "CANCELLED"},
+    "PENDING": {"START": "RUNNING", "FAIL": "FAILED", "TRY_AGAIN": "PENDING", "CANCEL": "CANCELLED"},
     "RUNNING": {"COMPLETE": "COMPLETED", "FAIL": "FAILED", "TRY_AGAIN": "PENDING", "CANCEL": "CANCELLED"},
     "COMPLETED": {},
     "FAILED": {"RETRY": "PENDING"},

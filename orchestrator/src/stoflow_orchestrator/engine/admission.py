@@ -70,10 +70,7 @@ class Admission:
                 # Its state may have changed between the search and its lock.
                 if job is None or job.state is not JobState.PENDING:
                     continue
-                task = changes.find_task_at(job_id, job.task_position)
-                if task is None:
-                    raise RuntimeError(f"job {job_id} has no task at its position {job.task_position}")
-                moves.admit(changes, job, task)
+                moves.admit(changes, job, changes.find_task_at(job_id, job.task_position))
                 admitted += 1
             publication = await write_changes(connection, changes)
         self.on_commit(publication)

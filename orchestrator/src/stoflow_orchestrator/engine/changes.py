@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -75,12 +75,16 @@ class Changes:
     changed_effects: dict[EffectKey, Effect] = field(default_factory=dict)
     # Jobs whose tasks beyond the current one must be cancelled with them.
     ended_jobs: set[UUID] = field(default_factory=set)
+    # Jobs whose next run begins.
+    restarted_jobs: set[UUID] = field(default_factory=set)
     history: list[HistoryEntry] = field(default_factory=list)
     facts: list[event_pb2.Event] = field(default_factory=list)
     dispatches: list[Dispatch] = field(default_factory=list)
     listings: list[ListingUpdate] = field(default_factory=list)
     # Accounts whose authorization the marketplace refused, by tenant.
     refused_accounts: set[tuple[int, UUID]] = field(default_factory=set)
+    # Leases (marketplace, instance) whose holders should hear of it before their next heartbeat is due.
+    directives: set[tuple[str, UUID]] = field(default_factory=set)
     # Marketplaces in which a slot may have become free or a job may have become ready.
     stirred: set[str] = field(default_factory=set)
     _by_position: dict[tuple[UUID, int], Task] = field(default_factory=dict)
@@ -134,10 +138,18 @@ class Changes:
         """Publishes the task's next command after the commit."""
         task.dispatch += 1
         task.dispatch_time = self.now
+        if task.schedule_to_start_seconds is not None and task.deadline_time is None:
+            task.deadline_time = self.now + timedelta(seconds=task.schedule_to_start_seconds)
         self.changed_tasks[task.task_id] = task
         self.dispatches.append(
             Dispatch(job.marketplace, job.tenant_id, job.job_id, task.task_id, task.dispatch)
         )
+
+    def withdraw(self, task: Task) -> None:
+        """Makes a published command of the task worth nothing."""
+        task.dispatch_time = None
+        task.deadline_time = None
+        self.changed_tasks[task.task_id] = task
 
     def new_fact(self, job: Job, event_id: str) -> event_pb2.Event:
         """Appends a result event; the caller fills in the fact."""

@@ -28,13 +28,14 @@ def fail_attempt(
     """Ends a running attempt that failed: the task is tried again later, or fails and its job with it."""
     stored = failure.SerializeToString()
     task.failure = stored
-    if job.state is not JobState.RUNNING:
+    if job.state.is_terminal:
         # The job was ended while the attempt ran; nothing is tried again.
         moves.end_attempt(changes, job, task, TaskEvent.CANCEL)
         changes.record(job, "TASK_FAILED", task=task, failure=stored, actor=actor)
         moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_FAILED, failure)
         return
-    if failure.error_class == failure_pb2.ERROR_CLASS_RETRYABLE:
+    if failure.error_class == failure_pb2.ERROR_CLASS_RETRYABLE and job.state is JobState.RUNNING:
+        # An attempt that was told to pause burns no retry.
         task.failure_count += 1
     if _is_final(job, task, failure):
         moves.end_attempt(changes, job, task, TaskEvent.FAIL)
@@ -45,7 +46,20 @@ def fail_attempt(
     moves.end_attempt(changes, job, task, TaskEvent.TRY_AGAIN)
     changes.record(job, "TASK_RETRIED", task=task, failure=stored, actor=actor)
     moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_RETRIED, failure)
-    _wait_for_retry(changes, job, task, failure, retry)
+    if job.state is JobState.PAUSED:
+        _stay_paused(changes, job, failure)
+    else:
+        _wait_for_retry(changes, job, task, failure, retry)
+
+
+def _stay_paused(changes: Changes, job: Job, failure: failure_pb2.Failure) -> None:
+    job.failure = failure.SerializeToString()
+    if failure.HasField("retry_after"):
+        # Whoever resumes the job cannot know what the marketplace asked for.
+        job.next_time = max(job.next_time, changes.now + failure.retry_after.ToTimedelta())
+    if failure.error_class == failure_pb2.ERROR_CLASS_AUTH_REQUIRED:
+        changes.refused_accounts.add((job.tenant_id, job.account_id))
+    changes.touch_job(job)
 
 
 def _is_final(job: Job, task: Task, failure: failure_pb2.Failure) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,10 +26,12 @@ class Publication:
         dispatches: Task commands.
         events: Outbox rows.
         changed_jobs: Jobs whose watchers want to know.
+        directives: Leases (marketplace, instance) whose holders are to ask what to do.
         stirred: Marketplaces in which admission may have something to do.
     """
 
     dispatches: Sequence[Dispatch] = ()
     events: Sequence[OutgoingEvents] = ()
     changed_jobs: Sequence[UUID] = ()
+    directives: Collection[tuple[str, UUID]] = ()
     stirred: set[str] = field(default_factory=set)

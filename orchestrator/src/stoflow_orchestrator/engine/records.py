@@ -27,7 +27,8 @@ class Job:
     assignment: bytes
     max_retries: int
     run: int
-    create_time: datetime
+    # When this run began to wait.
+    queue_time: datetime
     # -- mutable --
     state: JobState
     wait_reason: WaitReason | None
@@ -56,6 +57,9 @@ class Task:
     once_name: str | None
     settle_seconds: float | None
     start_to_close_seconds: float
+    schedule_to_start_seconds: float | None
+    # What the result that appended it gave it, as JSON text.
+    input: str | None
     # -- mutable --
     state: TaskState
     attempt_count: int
@@ -64,6 +68,7 @@ class Task:
     dispatch_time: datetime | None
     lease_token: UUID | None
     lease_expire_time: datetime | None
+    # Of the running attempt, or of the start of a dispatched one.
     deadline_time: datetime | None
     instance_id: UUID | None
     accepted_token: UUID | None

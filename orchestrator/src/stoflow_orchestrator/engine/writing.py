@@ -42,6 +42,8 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
         await live_repository.progress_jobs(connection, progressed)
     if changes.changed_tasks:
         await live_repository.update_tasks(connection, list(changes.changed_tasks.values()))
+    if changes.restarted_jobs:
+        await live_repository.restart_jobs(connection, changes.restarted_jobs)
     if changes.ended_jobs:
         await live_repository.cancel_remaining_tasks(connection, changes.ended_jobs)
     if changes.changed_effects:
@@ -56,6 +58,7 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
         dispatches=changes.dispatches,
         events=events,
         changed_jobs=[*changes.changed_jobs, *changes.progressed_jobs, *batch_ids(changes)],
+        directives=changes.directives,
         stirred=changes.stirred,
     )
 

@@ -1,4 +1,4 @@
-"""Core-NATS hints that jobs changed: they wake watchers at once, and nothing depends on them."""
+"""Core-NATS hints: they wake watchers of jobs and holders of leases at once, and nothing depends on them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from nats.aio.msg import Msg
 
 JOBS_SUBJECT = "stoflow.hints.jobs"
 _ID_BYTES = 16
+
+
+def directives_subject(marketplace: str, instance_id: UUID) -> str:
+    """Names where a connector instance listens: a message there asks it to send its heartbeat at once."""
+    return f"stoflow.directives.{marketplace}.{instance_id}"
 
 
 def encode_hint(job_ids: Iterable[UUID]) -> bytes:

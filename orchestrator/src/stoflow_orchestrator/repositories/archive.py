@@ -10,17 +10,17 @@ from stoflow_orchestrator.migrations.runner import tenant_schema
 
 Connection = AsyncConnection[Any]
 
-_JOB_COLUMNS = sql.SQL(
+JOB_COLUMNS = sql.SQL(
     "job_id, sequence, marketplace, account_id, product_id, batch_id, site, action, manifest_version, assignment, "
     "is_duplicate, priority, max_retries, state, run, task_position, failure, event_sequence, not_before_time, "
     "expire_time, create_time, queue_time, start_time, finish_time"
 )
-_TASK_COLUMNS = sql.SQL(
+TASK_COLUMNS = sql.SQL(
     "task_id, job_id, position, name, item_index, once_name, settle_seconds, start_to_close_seconds, "
     "schedule_to_start_seconds, input, state, attempt_count, failure_count, dispatch, accepted_token, output, "
     "failure, start_time, finish_time"
 )
-_EVENT_COLUMNS = sql.SQL(
+EVENT_COLUMNS = sql.SQL(
     "job_id, sequence, type, occur_time, job_state, wait_reason, task_position, task_name, attempt, failure, actor"
 )
 
@@ -44,9 +44,9 @@ async def archive_jobs(connection: Connection, tenant_id: int, limit: int) -> in
         return 0
     schema = tenant_schema(tenant_id)
     for table, source, columns in (
-        ("marketplace_jobs", "live_jobs", _JOB_COLUMNS),
-        ("marketplace_tasks", "live_tasks", _TASK_COLUMNS),
-        ("job_events", "live_events", _EVENT_COLUMNS),
+        ("marketplace_jobs", "live_jobs", JOB_COLUMNS),
+        ("marketplace_tasks", "live_tasks", TASK_COLUMNS),
+        ("job_events", "live_events", EVENT_COLUMNS),
     ):
         statement = _COPY.format(
             target=sql.Identifier(schema, table), source=sql.Identifier("public", source), columns=columns

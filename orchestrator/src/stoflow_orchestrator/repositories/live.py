@@ -24,7 +24,7 @@ Cursor = AsyncCursor[Any]
 # After the time, the columns of engine.records.Job in its order.
 _LOCK_JOBS: LiteralString = """
     SELECT now(), j.job_id, j.tenant_id, j.marketplace, j.account_id, j.product_id, j.site, j.action,
-           j.manifest_version, j.assignment, j.max_retries, j.run, j.create_time, j.state, j.wait_reason,
+           j.manifest_version, j.assignment, j.max_retries, j.run, j.queue_time, j.state, j.wait_reason,
            j.task_position, j.failure, j.event_sequence, j.next_time, j.admit_time, j.start_time, j.finish_time,
            j.batch_id
       FROM (SELECT now()) AS clock LEFT JOIN LATERAL (
@@ -34,9 +34,9 @@ _LOCK_JOBS: LiteralString = """
 # The task that is next or runs, for some jobs the one after it, and every task that a command names.
 _LOAD_TASKS: LiteralString = """
     SELECT t.task_id, t.job_id, t.position, t.name, t.item_index, t.once_name, t.settle_seconds,
-           t.start_to_close_seconds, t.state, t.attempt_count, t.failure_count, t.dispatch, t.dispatch_time,
-           t.lease_token, t.lease_expire_time, t.deadline_time, t.instance_id, t.accepted_token,
-           t.output::text, t.failure, t.start_time, t.finish_time
+           t.start_to_close_seconds, t.schedule_to_start_seconds, t.input::text, t.state, t.attempt_count,
+           t.failure_count, t.dispatch, t.dispatch_time, t.lease_token, t.lease_expire_time, t.deadline_time,
+           t.instance_id, t.accepted_token, t.output::text, t.failure, t.start_time, t.finish_time
       FROM public.live_jobs AS j JOIN public.live_tasks AS t USING (job_id)
      WHERE j.job_id = ANY(%(job_ids)b)
        AND (t.position = j.task_position
@@ -98,8 +98,25 @@ _UPDATE_TASKS: LiteralString = """
     SELECT 1 / (count(*) = %b)::int FROM updated"""
 
 _CANCEL_REMAINING: LiteralString = """
-    UPDATE public.live_tasks SET state = 'CANCELLED', dispatch_time = NULL, finish_time = now()
+    UPDATE public.live_tasks
+       SET state = 'CANCELLED', dispatch_time = NULL, deadline_time = NULL, finish_time = now()
      WHERE job_id = ANY(%s) AND state = 'PENDING'"""
+
+# Each run has its own retries, time to expire and place in the queue; dispatch numbers go on.
+_RESTART_JOBS: LiteralString = """
+    UPDATE public.live_jobs AS j
+       SET run = j.run + 1, sequence = DEFAULT, queue_time = now(),
+           expire_time = now() + (j.expire_time - j.queue_time),
+           next_time = greatest(j.not_before_time, now()),
+           task_position = (SELECT count(*) FROM public.live_tasks AS t
+                             WHERE t.job_id = j.job_id AND t.state = 'COMPLETED')
+     WHERE j.job_id = ANY(%s)"""
+
+_RESTART_TASKS: LiteralString = """
+    UPDATE public.live_tasks
+       SET state = 'PENDING', attempt_count = 0, failure_count = 0, failure = NULL, start_time = NULL,
+           finish_time = NULL
+     WHERE job_id = ANY(%s) AND state IN ('FAILED', 'CANCELLED')"""
 
 _INSERT_HISTORY: LiteralString = """
     INSERT INTO public.live_events (job_id, sequence, type, occur_time, job_state, wait_reason, task_position,
@@ -225,6 +242,12 @@ async def update_tasks(connection: Connection, tasks: Collection[Task]) -> None:
 async def cancel_remaining_tasks(connection: Connection, job_ids: Collection[UUID]) -> None:
     """Cancels the tasks that ended jobs never came to."""
     await connection.execute(_CANCEL_REMAINING, (list(job_ids),))
+
+
+async def restart_jobs(connection: Connection, job_ids: Collection[UUID]) -> None:
+    """Makes what of ended jobs is not completed ready to run again."""
+    await connection.execute(_RESTART_TASKS, (list(job_ids),))
+    await connection.execute(_RESTART_JOBS, (list(job_ids),))
 
 
 async def insert_history(connection: Connection, entries: Sequence[HistoryEntry]) -> None:

@@ -24,7 +24,7 @@ def _job() -> Job:
 
 def _task(job: Job) -> Task:
     return Task(
-        uuid.uuid4(), job.job_id, 0, "create", None, "listing", 60.0, 30.0, TaskState.PENDING, 0, 0, 1, NOW,
+        uuid.uuid4(), job.job_id, 0, "create", None, "listing", 60.0, 30.0, None, None, TaskState.PENDING, 0, 0, 1, NOW,
         None, None, None, None, None, None, None, None, None,
     )  # fmt: skip
 

@@ -1,6 +1,14 @@
 """What may be asked of a live job: one command a file, each decided under the job row's lock."""
 
 from stoflow_orchestrator.engine.commands.base import Command
+from stoflow_orchestrator.engine.commands.control import (
+    CancelJob,
+    ControlCommand,
+    ControlOutcome,
+    PauseJob,
+    ResumeJob,
+    RetryJob,
+)
 from stoflow_orchestrator.engine.commands.expire import ExpireJob
 from stoflow_orchestrator.engine.commands.lose_lease import LoseLease
 from stoflow_orchestrator.engine.commands.redispatch import RedispatchTask
@@ -9,11 +17,17 @@ from stoflow_orchestrator.engine.commands.report import ReportTask
 from stoflow_orchestrator.engine.commands.start import StartTask
 
 __all__ = [
+    "CancelJob",
     "Command",
+    "ControlCommand",
+    "ControlOutcome",
     "ExpireJob",
     "LoseLease",
+    "PauseJob",
     "RedispatchTask",
     "ReleaseTask",
     "ReportTask",
+    "ResumeJob",
+    "RetryJob",
     "StartTask",
 ]

@@ -41,7 +41,9 @@ class ReleaseTask(Command[None]):
             effect.last_send_time = changes.now
             changes.changed_effects[effect.key] = effect
         goes_on = job.state is JobState.RUNNING
-        moves.end_attempt(changes, job, task, TaskEvent.TRY_AGAIN if goes_on else TaskEvent.CANCEL)
+        moves.end_attempt(
+            changes, job, task, TaskEvent.CANCEL if job.state.is_terminal else TaskEvent.TRY_AGAIN
+        )
         # A late report under this lease must not pass for the accepted one.
         task.accepted_token = None
         changes.record(job, "TASK_RELEASED", task=task, actor=f"connector:{self.instance_id}")

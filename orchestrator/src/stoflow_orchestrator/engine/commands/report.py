@@ -19,7 +19,7 @@ from stoflow_orchestrator.engine.changes import Changes, ListingUpdate
 from stoflow_orchestrator.engine.commands.base import Command
 from stoflow_orchestrator.engine.failing import fail_attempt
 from stoflow_orchestrator.engine.records import Job, Task, effect_key
-from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState
+from stoflow_orchestrator.lifecycle import TaskEvent, TaskState
 
 MAX_OUTPUT_BYTES = 64 * 1024
 
@@ -100,8 +100,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
         moves.end_attempt(changes, job, task, TaskEvent.COMPLETE)
         changes.record(job, "TASK_COMPLETED", task=task, actor=f"connector:{self.instance_id}")
         moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_COMPLETED, None)
-        if job.state is JobState.RUNNING:
-            moves.advance(changes, job, task)
+        moves.advance(changes, job, task)
 
     def _accept_failure(self, changes: Changes, job: Job, task: Task) -> None:
         failure = self.report.failure

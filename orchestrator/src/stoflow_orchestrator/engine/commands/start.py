@@ -61,7 +61,7 @@ class StartTask(Command[rpc.TaskStartResult]):
             # Its registration ran out just now; it will have registered again by then.
             result.decision = rpc.START_DECISION_UNAVAILABLE
             result.retry_delay.FromSeconds(REGISTRATION_DELAY_SECONDS)
-        elif task.state is TaskState.RUNNING and task.lease_token == self.lease_token:
+        elif task.lease_token == self.lease_token and job.state is JobState.RUNNING:
             # The answer to this very request was lost: give it again.
             task.lease_expire_time = changes.now + self.lease
             changes.touch_task(task)
