@@ -18,7 +18,7 @@ from tests.e2e.program import Program, only_listing, printed_lines
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, str]]:
-    """A system that was brought up, and what was printed."""
+    """A system that was brought up, and what was printed; each test leaves it up."""
     folder = tmp_path_factory.mktemp("up") / "private folder"
     folder.mkdir(mode=0o700)
     program = Program(folder)
@@ -27,11 +27,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program,
         assert result.returncode == 0, result.stdout + result.stderr
         yield program, result.stdout
     finally:
-        program.run("down")
+        stopped = program.run("down").stdout
         left = program.wait_until_no_process()
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         assert left == {}
+        assert stopped.startswith("Stopped; the data stays in ")
 
 
 def read_status(program: Program) -> dict[str, Any]:
@@ -100,25 +101,21 @@ def test_killed_service_comes_back(running: tuple[Program, str]) -> None:
     assert read_status(program) == before
 
 
-def test_data_survives_a_kill(tmp_path: Path) -> None:
+def test_data_survives_a_kill(running: tuple[Program, str]) -> None:
     """A killed keeper takes all its processes along; the next run has the same data at the same addresses."""
-    program = Program(tmp_path)
-    first = program.run("up", "--json")
-    assert first.returncode == 0, first.stdout + first.stderr
-    before = json.loads(first.stdout)
-    os.kill(read_status(program)["pid"], signal.SIGKILL)
+    program, _ = running
+    before = read_status(program)
+    os.kill(before["pid"], signal.SIGKILL)
     assert program.wait_until_no_process() == {}
     status = program.run("status")
     assert (status.returncode, status.stdout) == (1, "It is down.\n")
-    second = program.run("up", "--json")
-    assert second.returncode == 0, second.stdout + second.stderr
-    after = json.loads(second.stdout)
-    assert after["listings"] == before["listings"]
+    listings = json.loads(program.report.read_text())["listings"]
+    result = program.run("up", "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    after = json.loads(result.stdout)
+    assert after["listings"] == listings
     assert after["addresses"] == before["addresses"]
     assert after["stats"] == {"success_count": 1}
-    assert program.run("down").stdout.startswith("Stopped; the data stays in ")
-    assert program.wait_until_no_process() == {}
-    assert program.run("down").stdout == "Nothing is up.\n"
 
 
 def test_interrupted_up_stops_what_it_started(tmp_path: Path) -> None:
