@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
+from stoflow.jobs.v1 import job_pb2
 
 from tests.chaos.kill_matrix.cell import CellRun
-from tests.chaos.kill_matrix.judge import Harm
+from tests.chaos.kill_matrix.judge import EffectRow, Harm, judge
 from tests.chaos.kill_matrix.report import summarize
 from tests.chaos.kill_matrix.runner import KillMatrix
-from tests.chaos.kill_matrix.table import CELLS, MatrixCell, find_cell
+from tests.chaos.kill_matrix.table import CELLS, MatrixCell, find_cell, list_rows
 from tests.contract.openapi import ContractChecker
 from tests.contract.recorded import check_recorded
 
@@ -65,3 +67,37 @@ async def test_matrix_sees_a_job_that_nobody_ends(kill_matrix: KillMatrix) -> No
     assert outcome.recovery_seconds is None
     assert outcome.has(Harm.LOST)
     assert summarize(cell, [outcome])["lost"] == 1
+
+
+async def test_judge_sees_every_single_thing_that_goes_wrong(kill_matrix: KillMatrix) -> None:
+    """Spoiling any one piece of a faultless cell's evidence gives exactly the violation that it stands for."""
+    cell = find_cell("create_offer", "reset_after_effect")
+    rows = list_rows("ebay")
+    most_sends = {row.task: cell.most_sends(row) for row in rows if row.once}
+    _, good = await kill_matrix.run_beside(cell)
+    assert judge(good, rows, most_sends) == ()
+    failed, unfinished = job_pb2.Job(), job_pb2.Job()
+    for job in (failed, unfinished):
+        job.CopyFrom(good.job)
+    failed.state = job_pb2.JOB_STATE_FAILED
+    unfinished.tasks[-1].state = job_pb2.TASK_STATE_RUNNING
+    market = good.market
+    offer_twice = {**market.created, "offer in the request log": 2}
+    no_listing = {**market.created, "listing": 0}
+    unresolved = {**good.effects, "listing": EffectRow("UNRESOLVED", good.effects["listing"].remote_id)}
+    spoilt = [
+        (Harm.LOST, replace(good, job=failed)),
+        (Harm.LOST, replace(good, job=unfinished)),
+        (Harm.UNCLEAN, replace(good, live_jobs=1)),
+        (Harm.DUPLICATE, replace(good, market=replace(market, created=offer_twice))),
+        (Harm.LOST, replace(good, market=replace(market, created=no_listing))),
+        (Harm.LOST, replace(good, market=replace(market, listing_state="ENDED"))),
+        (Harm.LOST, replace(good, market=replace(market, picture_digests=market.picture_digests[::-1]))),
+        (Harm.DUPLICATE, replace(good, market=replace(market, sends={**market.sends, "create_offer": 2}))),
+        (Harm.UNCLEAN, replace(good, effects=unresolved)),
+        (Harm.UNCLEAN, replace(good, effects={**good.effects, "offer": EffectRow("DONE", "1")})),
+        (Harm.UNCLEAN, replace(good, listings=())),
+    ]
+    for harm, evidence in spoilt:
+        found = judge(evidence, rows, most_sends)
+        assert [violation.harm for violation in found] == [harm], evidence
