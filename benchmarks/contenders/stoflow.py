@@ -105,9 +105,9 @@ class StoFlow:
         last_sequence = await self._last_sequence()
         started = time.perf_counter()
         await submit(self.api, shops, ACTIONS[tasks], jobs // len(shops))
-        await wait_until(self.watcher, ALL_ENDED)
+        await wait_until(self.watcher, ALL_ENDED, self._is_alive)
         seconds = time.perf_counter() - started
-        await wait_until(self.watcher, ALL_ARCHIVED)
+        await wait_until(self.watcher, ALL_ARCHIVED, self._is_alive)
         await self._check_counts(shops, last_sequence, jobs, tasks)
         return seconds
 
@@ -134,8 +134,11 @@ class StoFlow:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return False
             raise
-        await wait_until(self.watcher, ALL_ARCHIVED)
+        await wait_until(self.watcher, ALL_ARCHIVED, self._is_alive)
         return True
+
+    def _is_alive(self) -> bool:
+        return all(process.is_running for process in self._processes)
 
     async def _last_sequence(self) -> int:
         cursor = await self.watcher.execute(

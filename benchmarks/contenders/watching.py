@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
@@ -15,12 +16,16 @@ POLL_SECONDS = 0.01
 
 
 async def wait_until(
-    connection: AsyncConnection[Any], question: LiteralString, poll: float = POLL_SECONDS
+    connection: AsyncConnection[Any],
+    question: LiteralString,
+    is_alive: Callable[[], bool],
+    poll_seconds: float = POLL_SECONDS,
 ) -> None:
     """Asks until the answer is true.
 
     Raises:
         TimeoutError: It never was.
+        RuntimeError: The processes that should make it true are gone.
     """
     deadline = time.monotonic() + RUN_TIMEOUT_SECONDS
     while True:
@@ -28,6 +33,8 @@ async def wait_until(
         row = await cursor.fetchone()
         if row is not None and row[0]:
             return
+        if not is_alive():
+            raise RuntimeError("a process of the contender has ended; its log says why")
         if time.monotonic() > deadline:
             raise TimeoutError(f"not true after {RUN_TIMEOUT_SECONDS:g} s: {question}")
-        await asyncio.sleep(poll)
+        await asyncio.sleep(poll_seconds)
