@@ -17,7 +17,7 @@ from tests.chaos.kill_matrix.judge import Evidence, judge
 from tests.chaos.kill_matrix.market import Market
 from tests.chaos.kill_matrix.report import Outcome, summarize
 from tests.chaos.kill_matrix.stage import Stage
-from tests.chaos.kill_matrix.table import MatrixCell, list_rows
+from tests.chaos.kill_matrix.table import CELLS, MatrixCell, list_rows
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ class KillMatrix:
     runs: int = 1
     parallel: int = 4
     _running: dict[str, list[asyncio.Task[Outcome]]] = field(default_factory=dict)
-    _cells: dict[str, MatrixCell] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -57,11 +56,11 @@ class KillMatrix:
 
     def begin(self, cells: Iterable[MatrixCell]) -> None:
         """Begins cells in the background."""
-        self._cells = {cell.name: cell for cell in cells}
+        wanted = list(cells)
         for _ in range(self.runs):
-            for name, cell in self._cells.items():
-                task = asyncio.create_task(self._run_placed(cell), name=name)
-                self._running.setdefault(name, []).append(task)
+            for cell in wanted:
+                task = asyncio.create_task(self._run_placed(cell), name=cell.name)
+                self._running.setdefault(cell.name, []).append(task)
 
     async def outcomes(self, cell: MatrixCell) -> list[Outcome]:
         """Returns a cell's outcomes, in the order of its runs, once there are all."""
@@ -74,11 +73,11 @@ class KillMatrix:
 
     def entries(self) -> list[Mapping[str, Any]]:
         """Returns the report; a run that broke off counts as neither and makes its test fail."""
-        done = {
-            name: [task.result() for task in tasks if task.done() and task.exception() is None]
-            for name, tasks in self._running.items()
-        }
-        return [summarize(self._cells[name], outcomes) for name, outcomes in done.items()]
+        return [
+            summarize(cell, [t.result() for t in self._running[cell.name] if t.done() and not t.exception()])
+            for cell in CELLS
+            if cell.name in self._running
+        ]
 
     async def close(self) -> None:
         """Ends what still runs."""
