@@ -74,7 +74,7 @@ class KillMatrix:
     def entries(self) -> list[Mapping[str, Any]]:
         """Returns the report; a run that broke off counts as neither and makes its test fail."""
         return [
-            summarize(cell, [t.result() for t in self._running[cell.name] if t.done() and not t.exception()])
+            summarize(cell, [task.result() for task in self._running[cell.name] if _has_outcome(task)])
             for cell in CELLS
             if cell.name in self._running
         ]
@@ -124,3 +124,7 @@ class KillMatrix:
             self._shared[name] = asyncio.create_task(starting)
         await self._shared[name]
         return name
+
+
+def _has_outcome(task: asyncio.Task[Outcome]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
