@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -84,6 +85,16 @@ class Shop:
         )
         response = await self.stubs.jobs.ListJobEvents(request)
         return [job_pb2.JobEventType.Name(e.type).removeprefix("JOB_EVENT_TYPE_") for e in response.events]
+
+    async def wait_until_archived(self, job_id: str) -> None:
+        for _ in range(100):
+            if not await self.query("SELECT 1 FROM public.live_jobs WHERE job_id = %s", job_id):
+                break
+            await asyncio.sleep(0.1)
+        else:
+            pytest.fail(f"job {job_id} is still live")
+        table = f"user_{self.tenant_id}.marketplace_jobs"
+        assert await self.query(f"SELECT 1 FROM {table} WHERE job_id = %s", job_id)
 
     async def query(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         async with await psycopg.AsyncConnection.connect(self.orchestrator.database_url) as connection:

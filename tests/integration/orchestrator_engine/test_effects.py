@@ -172,3 +172,18 @@ async def test_account_refused_by_the_marketplace_waits_until_it_is_connected_ag
         assert await connector.succeed(command, granted.lease_token) == ACCEPTED
     assert (await shop.wait_for_end(job.job_id)).state == job_pb2.JOB_STATE_COMPLETED
     assert (await shop.wait_for_end(other.job_id)).state == job_pb2.JOB_STATE_COMPLETED
+
+
+async def test_late_remote_id_is_kept_even_after_the_job_was_archived(shop: Shop) -> None:
+    """A process that awakes long after its job failed still tells what it made, and the next job finds it."""
+    connector, product_id = await _open(shop)
+    job = await shop.create_job(product_id, max_retries=0)
+    command, first = await connector.receive_and_start()
+    ended = await shop.wait_for_end(job.job_id)
+    assert ended.failure.code == "LEASE_EXPIRED"
+    await shop.wait_until_archived(job.job_id)
+    # The successor's job takes the effect over, so the report names a task that is history.
+    assert await connector.succeed(command, first.lease_token, remote_id="late") == STALE_LEASE
+    await shop.create_job(product_id)
+    _, second = await connector.receive_and_start()
+    assert (second.assignment.effect.mode, second.assignment.effect.remote_id) == (PROBE, "late")

@@ -12,7 +12,7 @@ from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.jobs.v1 import job_pb2
 
 from tests.integration.orchestrator_engine.conftest import Shop
-from tests.integration.orchestrator_engine.connector import Connector, step
+from tests.integration.orchestrator_engine.connector import Connector, manifest, step
 
 GRANTED = rpc.START_DECISION_GRANTED
 STALE = rpc.START_DECISION_STALE
@@ -65,7 +65,7 @@ async def test_repeated_report_is_answered_alike_even_after_the_job_was_archived
     command, granted = await connector.receive_and_start()
     for _ in range(3):
         assert await connector.succeed(command, granted.lease_token) == ACCEPTED
-    await _wait_until_archived(shop, job.job_id)
+    await shop.wait_until_archived(job.job_id)
     assert await connector.succeed(command, granted.lease_token) == ACCEPTED
     assert (await shop.events(job.job_id)).count("TASK_COMPLETED") == 1
 
@@ -219,7 +219,7 @@ async def test_job_that_does_not_end_in_time_expires(shop: Shop) -> None:
     ended = await shop.get_job(job.job_id)
     assert ended.state == job_pb2.JOB_STATE_EXPIRED
     assert ended.failure.code == "JOB_EXPIRED"
-    await _wait_until_archived(shop, job.job_id)
+    await shop.wait_until_archived(job.job_id)
 
 
 @pytest.mark.parametrize("connectors", [1, 3])
@@ -243,15 +243,19 @@ async def test_many_jobs_end_whoever_runs_them(shop: Shop, connectors: int) -> N
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
     for job in jobs:
-        await _wait_until_archived(shop, job.job_id)
+        await shop.wait_until_archived(job.job_id)
 
 
-async def _wait_until_archived(shop: Shop, job_id: str) -> None:
-    for _ in range(100):
-        if not await shop.query("SELECT 1 FROM public.live_jobs WHERE job_id = %s", job_id):
-            break
-        await asyncio.sleep(0.1)
-    else:
-        pytest.fail(f"job {job_id} is still live")
-    rows = await shop.query(f"SELECT 1 FROM user_{shop.tenant_id}.marketplace_jobs WHERE job_id = %s", job_id)
-    assert rows
+async def test_variant_of_a_manifest_version_is_run_by_every_instance_of_that_version(shop: Shop) -> None:
+    """A job planned under other times is not stranded when its connector restarts with new ones."""
+    old = manifest(shop.marketplace, step("only"))
+    old.version = "1+timeout.5"
+    connector = await shop.add_connector(old)
+    shop.tenant_id = await shop.stubs.create_tenant()
+    shop.account_id = await shop.stubs.create_account(shop.tenant_id, shop.marketplace)
+    await shop.create_job()
+    command = await connector.receive()
+    connector.manifest = manifest(shop.marketplace, step("only", timeout_seconds=5))
+    connector.manifest.version = "1+timeout.9"
+    await connector.register()
+    assert (await connector.start(command)).decision == GRANTED

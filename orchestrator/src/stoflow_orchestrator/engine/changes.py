@@ -17,6 +17,8 @@ from stoflow_orchestrator.engine.durations import set_timestamp
 from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job, Output, Task
 
 ORCHESTRATOR_ACTOR = "orchestrator"
+# Characters of a failure in an event.
+MAX_EVENT_TEXT = 500
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -198,8 +200,14 @@ class Changes:
 
 
 def shorten_failure(failure: failure_pb2.Failure) -> failure_pb2.Failure:
-    """Returns the failure as events carry it: without the marketplace's raw answer."""
-    short = failure_pb2.Failure()
-    short.CopyFrom(failure)
-    short.ClearField("raw_body")
-    return short
+    """Returns the failure as events carry it: class and codes, and no text of unbounded size.
+
+    A hundred events travel in one message of at most 1 MiB.
+    """
+    return failure_pb2.Failure(
+        error_class=failure.error_class,
+        effect_outcome=failure.effect_outcome,
+        message=failure.message[:MAX_EVENT_TEXT],
+        code=failure.code,
+        http_status=failure.http_status,
+    )

@@ -86,7 +86,7 @@ class Committer:
         await self._batcher.close()
 
     async def _flush(self, items: Sequence[Item]) -> Sequence[Any]:
-        with unavailable_when_unreachable():
+        with unavailable_when_unreachable(is_single=len(items) == 1):
             return await self._write(items)
 
     async def _write(self, items: Sequence[Item]) -> Sequence[Any]:

@@ -25,12 +25,21 @@ _OF_SINGLE_ROWS = (
 
 
 @contextmanager
-def unavailable_when_unreachable() -> Iterator[None]:
-    """Turns a database that is away into an error that callers may repeat; halving a group would not help."""
+def unavailable_when_unreachable(*, is_single: bool = True) -> Iterator[None]:
+    """Turns a database that is away into an error that callers may repeat; halving a group would not help.
+
+    Args:
+        is_single: Whether the work cannot be taken apart: then locks held by others are such an error as well.
+    """
     try:
         yield
-    except _OF_SINGLE_ROWS:
-        raise
+    except _OF_SINGLE_ROWS as error:
+        if not is_single:
+            raise
+        log.warning("rows_locked", error=type(error).__name__)
+        raise UnavailableError(
+            "The rows are in use just now; repeat the call.", retry_after_seconds=0.5
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
         log.warning(
             "database_unavailable", error=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -56,9 +56,10 @@ class Reaper:
                 self._spare_leases()
             try:
                 await self.tick()
-            except BaseException:
+            except Exception:
+                # Mostly an outage of the database: the next tick tries again, without a supervisor's delay.
+                log.exception("tick_failed")
                 self._spare_leases()
-                raise
             last_tick = self.clock.monotonic()
 
     def _spare_leases(self) -> float:
@@ -77,8 +78,10 @@ class Reaper:
         if self.clock.monotonic() >= self._spare_leases_until:
             commands += [LoseLease(job_id, task_id, self.retry) for job_id, task_id in due.lost_leases]
         commands += [
-            RedispatchTask(job_id, task_id, self.dispatch_timeout, marketplace in due.connected_marketplaces)
-            for job_id, task_id, marketplace in due.unstarted
+            RedispatchTask(
+                job_id, task_id, self.dispatch_timeout, (marketplace, version) in due.connected_versions
+            )
+            for job_id, task_id, marketplace, version in due.unstarted
         ]
         if commands:
             await self._decide(commands)

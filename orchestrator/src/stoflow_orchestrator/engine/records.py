@@ -128,6 +128,14 @@ class Instance(NamedTuple):
     expire_time: datetime
 
 
+def base_version(version: str) -> str:
+    """Returns a manifest version without its variant: "1" for "1+timeout.5".
+
+    Variants of a version differ in times only, so an instance that runs one runs them all.
+    """
+    return version.partition("+")[0]
+
+
 def effect_key(job: Job, task: Task) -> EffectKey:
     """Names the effect of a ONCE task."""
     if task.once_name is None:

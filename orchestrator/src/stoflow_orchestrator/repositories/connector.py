@@ -32,7 +32,7 @@ _FIND_PLANNING_MANIFEST: LiteralString = """
      ORDER BY NOT EXISTS (
                   SELECT 1 FROM public.connector_instances AS i
                    WHERE i.marketplace = m.marketplace AND i.expire_time > now()
-                     AND NOT m.version = ANY(i.versions)
+                     AND NOT split_part(m.version, '+', 1) = ANY(i.versions)
               ) DESC, m.register_time DESC
      LIMIT 1"""
 

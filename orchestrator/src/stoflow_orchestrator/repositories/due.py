@@ -19,7 +19,7 @@ _FIND_DUE: LiteralString = """
                WHERE j.state = 'PENDING' AND j.next_time <= now() AND g.state = 'CONNECTED'),
         ARRAY(SELECT ROW(job_id, task_id) FROM public.live_tasks
                WHERE state = 'RUNNING' AND (lease_expire_time < now() OR deadline_time < now()) LIMIT %(limit)s),
-        ARRAY(SELECT ROW(t.job_id, t.task_id, j.marketplace)
+        ARRAY(SELECT ROW(t.job_id, t.task_id, j.marketplace, split_part(j.manifest_version, '+', 1))
                 FROM public.live_tasks AS t JOIN public.live_jobs AS j USING (job_id)
                WHERE t.dispatch_time < now() - make_interval(secs => %(dispatch_timeout)s) LIMIT %(limit)s),
         ARRAY(SELECT ROW(job_id, expire_time) FROM public.live_jobs
@@ -28,7 +28,7 @@ _FIND_DUE: LiteralString = """
                WHERE state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED') AND admit_time IS NULL),
         EXISTS (SELECT 1 FROM public.outbox
                  WHERE create_time < now() - make_interval(secs => %(outbox_timeout)s)),
-        ARRAY(SELECT DISTINCT marketplace FROM public.connector_instances
+        ARRAY(SELECT DISTINCT ROW(marketplace, version) FROM public.connector_instances, unnest(versions) AS version
                WHERE expire_time > now() AND slots > 0)"""
 
 
@@ -38,11 +38,13 @@ class DueWork:
 
     marketplaces: list[str]
     lost_leases: list[tuple[UUID, UUID]]
-    unstarted: list[tuple[UUID, UUID, str]]
+    # Job, task, marketplace, manifest version without its variant.
+    unstarted: list[tuple[UUID, UUID, str, str]]
     expired_jobs: list[tuple[UUID, Any]]
     tenants_to_archive: list[int]
     has_left_messages: bool
-    connected_marketplaces: frozenset[str]
+    # Marketplace and manifest version, without its variant, of every instance that takes tasks.
+    connected_versions: frozenset[tuple[str, str]]
 
 
 async def find_due_work(
@@ -65,5 +67,5 @@ async def find_due_work(
         expired_jobs=row[3],
         tenants_to_archive=row[4],
         has_left_messages=row[5],
-        connected_marketplaces=frozenset(row[6]),
+        connected_versions=frozenset(row[6]),
     )

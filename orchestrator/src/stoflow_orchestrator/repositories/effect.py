@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any, LiteralString
+from uuid import UUID
 
 from psycopg import AsyncConnection
 
@@ -36,6 +37,14 @@ _SAVE_EFFECTS: LiteralString = """
     )
     SELECT 1 / (count(*) = %b)::int FROM saved"""
 
+_KEEP_LATE_REMOTE_ID: LiteralString = """
+    WITH kept AS (
+        UPDATE public.effects SET remote_id = %(remote_id)s, update_time = now()
+         WHERE task_id = %(task_id)s AND state = 'UNRESOLVED'
+    )
+    SELECT remote_id FROM public.effects
+     WHERE task_id = %(task_id)s AND state = 'DONE' AND remote_id <> %(remote_id)s"""
+
 
 async def lock_effects(connection: Connection, keys: Collection[EffectKey]) -> list[Effect]:
     """Locks the effects that exist."""
@@ -45,6 +54,17 @@ async def lock_effects(connection: Connection, keys: Collection[EffectKey]) -> l
         Effect(row[0], EffectKey(*row[1:5]), *row[5:])  # type: ignore[call-arg, unused-ignore]
         for row in await cursor.fetchall()
     ]
+
+
+async def keep_late_remote_id(connection: Connection, task_id: UUID, remote_id: str) -> str | None:
+    """Stores what a stale report of an archived job says that it made, where nothing else is known.
+
+    Returns:
+        The remote id that is recorded as done, if it is another one: the effect happened twice.
+    """
+    cursor = await connection.execute(_KEEP_LATE_REMOTE_ID, {"task_id": task_id, "remote_id": remote_id})
+    row = await cursor.fetchone()
+    return None if row is None else str(row[0])
 
 
 async def save_effects(connection: Connection, effects: Collection[Effect]) -> None:

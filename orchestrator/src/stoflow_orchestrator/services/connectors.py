@@ -23,9 +23,11 @@ from stoflow_orchestrator.engine.backoff import RetryPolicy
 from stoflow_orchestrator.engine.commands import ReleaseTask, ReportTask, StartTask
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
+from stoflow_orchestrator.engine.records import base_version
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.messaging.streams import DEFAULT_ROUTE, Streams, tasks_stream
 from stoflow_orchestrator.repositories import connector as connector_repository
+from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories.job import JobReader
 from stoflow_orchestrator.services.image_addresses import ImageAddresses
@@ -40,6 +42,9 @@ from stoflow_service_kit.errors import (
     PreconditionViolation,
     UnavailableError,
 )
+from stoflow_service_kit.logs import get_logger
+
+log = get_logger(__name__)
 
 # A registration outlives many heartbeats: losing it costs a connector its slots.
 MIN_REGISTRATION_TTL = timedelta(seconds=15)
@@ -133,7 +138,8 @@ class ConnectorService:
                     manifest.marketplace,
                     [(attribute, key, value) for (attribute, key), value in mappings.items()],
                 )
-            versions = list(dict.fromkeys([manifest.version, *request.supported_versions]))
+            supported = (manifest.version, *request.supported_versions)
+            versions = list(dict.fromkeys(base_version(version) for version in supported))
             await connector_repository.register(
                 connection,
                 UUID(request.instance_id),
@@ -254,6 +260,23 @@ class ConnectorService:
             for command, result in mine:
                 if tokens.get(command.task_id) == command.lease_token:
                     result.decision = rpc.REPORT_DECISION_ACCEPTED
+                elif command.task_id in tokens and command.report.success.remote_id:
+                    await self._keep_late_remote_id(command)
+
+    async def _keep_late_remote_id(self, command: ReportTask) -> None:
+        # The job has ended without this attempt, but what it made at the marketplace must not be forgotten.
+        remote_id = command.report.success.remote_id
+        with unavailable_when_unreachable():
+            async with self._pool.connection() as connection, connection.transaction():
+                recorded = await effect_repository.keep_late_remote_id(connection, command.task_id, remote_id)
+        if recorded is not None:
+            log.error(
+                "effect_happened_twice",
+                job_id=str(command.job_id),
+                task_id=str(command.task_id),
+                recorded_remote_id=recorded,
+                late_remote_id=remote_id,
+            )
 
     async def release(self, request: rpc.ReleaseTasksRequest) -> rpc.ReleaseTasksResponse:
         """Takes leases back without burning a retry."""

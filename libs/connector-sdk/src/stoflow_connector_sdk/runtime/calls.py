@@ -27,7 +27,6 @@ _TRANSIENT = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.CANCELLED,
     }
@@ -48,6 +47,13 @@ class CallError(Exception):
     def __init__(self, name: str, status: RichError) -> None:
         super().__init__(f"{name}: {status.code.name} {status.reason} {status.message}".strip())
         self.status = status
+
+
+def _is_transient(status: RichError) -> bool:
+    if status.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # gRPC itself says so of an answer that is too large, and gives no reason: a smaller group helps.
+        return status.reason == "OVERLOADED"
+    return status.code in _TRANSIENT
 
 
 class OrchestratorClient:
@@ -90,7 +96,7 @@ class OrchestratorClient:
             except grpc.aio.AioRpcError as error:
                 status = rich_error(error)
                 failures += 1
-                lasting = status.code not in _TRANSIENT
+                lasting = not _is_transient(status)
                 if lasting and (status.code not in _FAULTS or failures >= _FAULT_TRIES):
                     raise CallError(name, status) from error
                 if not may_go_on():

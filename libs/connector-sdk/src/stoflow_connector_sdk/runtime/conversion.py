@@ -22,6 +22,7 @@ MAX_OUTPUT_BYTES = 64 * 1024
 MAX_INPUT_BYTES = 256 * 1024
 MAX_FOLLOW_UPS = 100
 _MAX_REMOTE_ID_CHARACTERS = 200
+_MAX_RETRY_AFTER_SECONDS = 30 * 86_400
 _EMPTY: Mapping[str, Any] = {}
 _NO_OUTPUTS = TaskOutputs()
 
@@ -163,7 +164,8 @@ def failure_message(error: ConnectorError) -> failure_pb2.Failure:
                 code=_text(violation.code, 100),
             )
     if error.retry_after_seconds is not None:
-        failure.retry_after.FromNanoseconds(int(max(error.retry_after_seconds, 0) * 1e9))
+        seconds = min(max(error.retry_after_seconds, 0), _MAX_RETRY_AFTER_SECONDS)
+        failure.retry_after.FromNanoseconds(int(seconds * 1e9))
     return failure
 
 

@@ -117,6 +117,7 @@ def _substitute(active: ActiveTask, message: str) -> TaskReport:
 def _is_refusal(error: Exception) -> bool:
     return isinstance(error, CallError) and error.status.code in {
         grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.UNKNOWN,
     }

@@ -199,6 +199,7 @@ class Starter:
 def _is_refusal(error: Exception) -> bool:
     return isinstance(error, CallError) and error.status.code in {
         grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.UNKNOWN,
     }

@@ -45,8 +45,9 @@ class LoseLease(Command[bool]):
             return False
         if task.is_once:
             effect = changes.effects[effect_key(job, task)]
-            # The worker starts no request that does not fit its lease, so nothing was sent after its end.
-            effect.last_send_time = min(task.lease_expire_time, changes.now)
+            # The worker starts no request that does not fit its lease, so nothing is sent after its end, which
+            # may still be to come when it is the deadline that is over.
+            effect.last_send_time = task.lease_expire_time
             changes.changed_effects[effect.key] = effect
         failure = failure_pb2.Failure(
             error_class=failure_pb2.ERROR_CLASS_RETRYABLE,

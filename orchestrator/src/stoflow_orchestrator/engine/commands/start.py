@@ -14,7 +14,7 @@ from stoflow.connector.v1 import task_pb2
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.commands.base import Command
 from stoflow_orchestrator.engine.durations import set_duration
-from stoflow_orchestrator.engine.records import Job, Output, Task, effect_key
+from stoflow_orchestrator.engine.records import Job, Output, Task, base_version, effect_key
 from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState, next_task_state
 
 # How long a connector waits before it asks again for a task that it cannot run now.
@@ -68,7 +68,7 @@ class StartTask(Command[rpc.TaskStartResult]):
             self._grant(changes, job, task, result)
         elif not self._is_current(job, task) or job.marketplace != instance.marketplace:
             result.decision = rpc.START_DECISION_STALE
-        elif job.manifest_version not in instance.versions:
+        elif base_version(job.manifest_version) not in instance.versions:
             result.decision = rpc.START_DECISION_UNAVAILABLE
             result.retry_delay.FromSeconds(UNAVAILABLE_DELAY_SECONDS)
         else:

@@ -148,7 +148,7 @@ class Failure(_message.Message):
 
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
-        """Least time to wait before the next attempt; absent leaves it to the orchestrator."""
+        """Least time to wait before the next attempt, at most 30 days; absent leaves it to the orchestrator."""
 
     def __init__(
         self,

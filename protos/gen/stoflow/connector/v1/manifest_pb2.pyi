@@ -35,7 +35,9 @@ class Manifest(_message.Message):
     marketplace: _builtins.str
     """The marketplace's registered name: "ebay"."""
     version: _builtins.str
-    """Names this content for ever: another content needs another version."""
+    """Names this content for ever: another content needs another version. What follows a plus sign names a variant that
+    differs in times only ("1+timeout.5"): an instance that supports one variant runs the tasks of all.
+    """
     display_name: _builtins.str
     """Name for people: "eBay"."""
     account_settings_schema: _builtins.str

@@ -161,7 +161,7 @@ class RunFinished(_message.Message):
 
     @_builtins.property
     def failure(self) -> _failure_pb2.Failure:
-        """Why it failed; absent unless FAILED or EXPIRED."""
+        """Why it failed; absent unless FAILED or EXPIRED. Shortened as in AttemptFinished."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class AttemptFinished(_message.Message):
 
     @_builtins.property
     def failure(self) -> _failure_pb2.Failure:
-        """What went wrong; absent when completed. Carries no raw body."""
+        """What went wrong; absent when completed. Its message is cut to 500 characters, raw body and violations are left out."""
 
     def __init__(
         self,
