@@ -8,7 +8,7 @@ export BUF_CACHE_DIR := $(CURDIR)/.cache/buf
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv lock protos protos-check buf-lint buf-breaking format lint types imports test test-unit \
-	coverage check check-long demo up down kill-matrix
+	coverage check check-long demo up down bench kill-matrix
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -69,6 +69,9 @@ up: venv ## The same as demo, and stay up; data is kept between runs
 
 down: venv ## Stop what `make up` started
 	$(PYTHON_BIN) -m stoflow_sandbox down
+
+bench: venv ## Measure the workloads beside the peers (ROUNDS=3, ONLY=W1,W2 to choose, QUICK=1 for a glance)
+	$(PYTHON_BIN) -m benchmarks run --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 kill-matrix: venv ## Run every cell of the kill matrix ten times, write build/kill-matrix.json
 	KILL_MATRIX_RUNS=10 KILL_MATRIX_REPORT=build/kill-matrix.json $(PYTEST) tests/chaos -k kill_matrix

@@ -9,20 +9,22 @@ import typer
 import uvloop
 
 from benchmarks.contenders.stoflow import StoFlow
+from benchmarks.measuring import measure
+from benchmarks.plan import WORKLOADS, Plan
 from benchmarks.profiling import profile
+from benchmarks.results import FILE, QUICK_FILE, show, write
 from benchmarks.servers import Servers
 from benchmarks.usage import Meter
 
-app = typer.Typer(no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 FOLDER = Path("var/bench")
 
 
 async def _profile(workload: str, seconds: float, process: str, target: Path) -> None:
     with Servers(FOLDER) as servers:
-        stoflow = StoFlow(servers)
+        stoflow = StoFlow(servers, products=10_000)
         await stoflow.start()
-        stoflow.shops = await stoflow.open_shops(1, 10_000)
-        has_batches = await stoflow.has_batches()
+        has_batches = stoflow.has_batches
 
         async def work() -> None:
             with Meter({**servers.roles, **stoflow.roles}) as meter:
@@ -45,9 +47,23 @@ async def _profile(workload: str, seconds: float, process: str, target: Path) ->
     typer.echo(f"written: {target}.svg, {target}.collapsed, {target}.top.txt")
 
 
-@app.callback()
-def main() -> None:
+@app.command("run")
+def run_command(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds over all workloads and contenders.")] = 3,
+    only: Annotated[str, typer.Option(help=f"Some of {','.join(WORKLOADS)}; empty for all.")] = "",
+    quick: Annotated[bool, typer.Option(help="A tenth of everything, to see that it works.")] = False,
+    file: Annotated[Path | None, typer.Option(help="Receives the result as JSON.")] = None,
+) -> None:
     """Measure the workloads beside the peers, on real servers with durable settings."""
+    chosen = tuple(only.split(",")) if only else WORKLOADS
+    if unknown := [name for name in chosen if name not in WORKLOADS]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(WORKLOADS)}")
+    plan = Plan(rounds, chosen, quick, FOLDER)
+    content = uvloop.run(measure(plan, typer.echo))
+    target = file or (QUICK_FILE if quick or chosen != WORKLOADS else FILE)
+    write(content, target)
+    show(content)
+    typer.echo(f"written: {target}")
 
 
 @app.command("profile")

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+# The kernel's own work for our processes is in here as well.
+DISTURBING_CORES = 0.2
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 # Fields of /proc/<pid>/stat behind the name, which may hold blanks: parent, own and waited-for children's time.
 _PARENT, _USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM = 1, 11, 12, 13, 14
@@ -74,15 +76,24 @@ def memory_of(pid: int) -> Memory:
     return Memory(len(members), totals["Rss"] / 1024, totals["Pss"] / 1024)
 
 
+def busy_seconds() -> float:
+    """Returns the CPU time that the whole machine has spent on anything but idling."""
+    ticks = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle, waiting = ticks[3], ticks[4]
+    return (sum(ticks) - idle - waiting) / _TICKS_A_SECOND
+
+
 @dataclass(slots=True)
 class Usage:
     """What a measured stretch cost; filled when the block ends.
 
     Attributes:
         cpu_seconds: By role. "client" is this process.
+        other_seconds: CPU time of everything else on the machine: much of it spoils the figure.
     """
 
     wall_seconds: float = 0.0
+    other_seconds: float = 0.0
     cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     def bound(self) -> str:
@@ -92,7 +103,9 @@ class Usage:
         shares = {role: used / self.wall_seconds for role, used in self.cpu_seconds.items()}
         busiest = sorted(shares.items(), key=lambda item: -item[1])
         parts = [f"{role} {share:.0%}" for role, share in busiest if share >= 0.01]
-        return f"CPU {sum(shares.values()):.2f} of {os.cpu_count()} cores: " + ", ".join(parts)
+        other = self.other_seconds / self.wall_seconds
+        disturbed = f"; DISTURBED: others used {other:.2f} cores" if other > DISTURBING_CORES else ""
+        return f"CPU {sum(shares.values()):.2f} of {os.cpu_count()} cores: {', '.join(parts)}{disturbed}"
 
     def per(self, items: int) -> str:
         """Says how much CPU time each item took, which other load on the machine hardly changes."""
@@ -106,6 +119,7 @@ class Usage:
         return {
             "wall_seconds": round(self.wall_seconds, 4),
             "cpu_seconds": {role: round(used, 3) for role, used in self.cpu_seconds.items()},
+            "other_cpu_seconds": round(self.other_seconds, 3),
             "bound": self.bound(),
         }
 
@@ -117,10 +131,12 @@ class Meter:
         self._roles = roles
         self.usage = Usage()
         self._before: dict[str, float] = {}
+        self._busy_before = 0.0
         self._started = 0.0
 
     def __enter__(self) -> Self:
         self._before = self._read()
+        self._busy_before = busy_seconds()
         self._started = time.perf_counter()
         return self
 
@@ -128,8 +144,10 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.usage.wall_seconds = time.perf_counter() - self._started
+        busy = busy_seconds() - self._busy_before
         after = self._read()
         self.usage.cpu_seconds = {role: after[role] - self._before[role] for role in after}
+        self.usage.other_seconds = max(busy - sum(self.usage.cpu_seconds.values()), 0.0)
 
     def _read(self) -> dict[str, float]:
         return {"client": time.process_time()} | {role: cpu_seconds(pid) for role, pid in self._roles.items()}

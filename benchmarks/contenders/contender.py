@@ -34,6 +34,9 @@ class Contender(Protocol):
             MiscountError: Not every task ran exactly once, or not every job ended well.
         """
 
+    async def run_calls(self, jobs: int, tasks: int) -> float:
+        """As run_bulk, but one call a job, 32 of them at once."""
+
     async def run_one(self) -> float:
         """Submits one job of four tasks on an idle system; returns seconds until its end is seen."""
 

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, ClassVar, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
@@ -16,7 +16,8 @@ from benchmarks.contenders.watching import POLL_SECONDS, wait_until
 from benchmarks.servers import Servers
 from stoflow_sandbox.processes import ServiceProcess, Supervisor
 
-WARM_UP_JOBS = 50
+# A worker says nothing when it is ready: these wait until it is.
+FIRST_JOBS = 10
 # One job alone costs little to watch closely.
 SINGLE_POLL_SECONDS = 0.001
 
@@ -24,7 +25,7 @@ SINGLE_POLL_SECONDS = 0.001
 class Peer(ABC):
     """A queue in PostgreSQL whose jobs of four tasks are chains: each task enqueues the next before it is done."""
 
-    name: str
+    queue: ClassVar[str]
     # True when no task waits or runs.
     is_idle: LiteralString
 
@@ -35,11 +36,11 @@ class Peer(ABC):
         environment: Mapping[str, str],
         variant: str = "",
     ) -> None:
-        self.url = servers.postgres.create_database(f"{self.name}_bench{variant}")
+        self.name = f"{self.queue}{variant}"
+        self.url = servers.postgres.create_database(f"{self.name}_bench")
         self._supervisor = Supervisor(servers.logs)
         self._command = command
         self._environment = {**environment, "PEER_DATABASE_URL": self.url}
-        self._variant = variant
         self._starts = 0
         self._worker: ServiceProcess | None = None
         self._watcher: AsyncConnection[Any] | None = None
@@ -58,10 +59,8 @@ class Peer(ABC):
         self._watcher = await psycopg.AsyncConnection.connect(self.url, autocommit=True)
         await self.open(is_first=self._starts == 0)
         self._starts += 1
-        self._worker = self._supervisor.start(
-            f"{self.name}{self._variant}-{self._starts}", self._command, self._environment
-        )
-        await self.run_bulk(WARM_UP_JOBS, 4)
+        self._worker = self._supervisor.start(f"{self.name}-{self._starts}", self._command, self._environment)
+        await self.run_bulk(FIRST_JOBS, 4)
 
     async def stop(self) -> None:
         if self._worker is not None:

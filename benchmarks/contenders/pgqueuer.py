@@ -27,7 +27,7 @@ class PgQueuerPeer(Peer):
         batch_size: Tasks fetched at once; also how many ends it writes at once, the rest after 100 ms.
     """
 
-    name = "pgqueuer"
+    queue = "pgqueuer"
     is_idle = "SELECT NOT EXISTS (SELECT FROM pgqueuer)"
 
     def __init__(self, servers: Servers, *, batch_size: int = BATCH_SIZE) -> None:
@@ -35,7 +35,7 @@ class PgQueuerPeer(Peer):
             servers,
             [sys.executable, "-m", "benchmarks.workers.pgqueuer_worker"],
             {"PEER_BATCH_SIZE": str(batch_size), "PEER_CONCURRENCY": str(SLOTS)},
-            variant="" if batch_size == BATCH_SIZE else f"_{batch_size}",
+            variant="" if batch_size == BATCH_SIZE else f"_batch_{batch_size}",
         )
         self._pool: asyncpg.Pool | None = None
         self._queries: Queries | None = None

@@ -17,7 +17,7 @@ from benchmarks.workers.procrastinate_worker import CONCURRENCY, STEPS, make_app
 class ProcrastinatePeer(Peer):
     """One worker process with many jobs at once."""
 
-    name = "procrastinate"
+    queue = "procrastinate"
     is_idle = "SELECT NOT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))"
 
     def __init__(self, servers: Servers) -> None:

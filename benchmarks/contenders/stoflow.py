@@ -12,15 +12,17 @@ from typing import Any
 import grpc.aio
 import psycopg
 from psycopg import AsyncConnection, sql
+from stoflow.jobs.v1.batch_service_pb2 import CreateBatchRequest
 from stoflow.jobs.v1.job_pb2 import JOB_STATE_COMPLETED
-from stoflow.jobs.v1.job_service_pb2 import GetJobRequest, WatchJobRequest
+from stoflow.jobs.v1.job_service_pb2 import WatchJobRequest
 
 from benchmarks.contenders.api import Api
 from benchmarks.contenders.contender import SLOTS, MiscountError
 from benchmarks.contenders.shops import Shop, open_shops
 from benchmarks.contenders.submitting import job_request, submit_batches, submit_calls
 from benchmarks.contenders.watching import wait_until
-from benchmarks.noop_connector import FOUR_STEPS, MARKETPLACE, ONE_STEP
+from benchmarks.figures import Latency
+from benchmarks.noop_connector import FOUR_STEPS, ONE_STEP
 from benchmarks.servers import Servers
 from stoflow_sandbox.processes import ServiceProcess, Supervisor
 
@@ -32,12 +34,22 @@ Submit = Callable[[Api, Sequence[Shop], str, int], Coroutine[Any, Any, None]]
 
 
 class StoFlow:
-    """One orchestrator and one connector process, with the settings they have by default."""
+    """One orchestrator and one connector process, with the settings they have by default.
+
+    Args:
+        servers: Where its database and its streams are made.
+        slots: Of the connector.
+        database: Name of its database.
+        products: Of the one tenant that is made at the first start; 0 makes none.
+    """
 
     name = "stoflow"
 
-    def __init__(self, servers: Servers, *, slots: int = SLOTS, database: str = "stoflow_bench") -> None:
+    def __init__(
+        self, servers: Servers, *, slots: int = SLOTS, database: str = "stoflow_bench", products: int = 0
+    ) -> None:
         self._servers = servers
+        self._products = products
         self._slots = slots
         self._database_url = servers.postgres.create_database(database)
         self._supervisor = Supervisor(servers.logs)
@@ -46,6 +58,9 @@ class StoFlow:
         self._api: Api | None = None
         self._watcher: AsyncConnection[Any] | None = None
         self.shops: list[Shop] = []
+        self.has_batches = False
+        # From the call of CreateJob to its answer, when the job is durable.
+        self.creation = Latency()
 
     @property
     def api(self) -> Api:
@@ -81,6 +96,9 @@ class StoFlow:
         self._processes = [orchestrator, connector]
         self._api = Api(address)
         self._watcher = await psycopg.AsyncConnection.connect(self._database_url, autocommit=True)
+        self.has_batches = await self._has_batches()
+        if self._products and not self.shops:
+            self.shops = await self.open_shops(1, self._products)
 
     async def stop(self) -> None:
         await self.api.close()
@@ -94,7 +112,8 @@ class StoFlow:
         return await open_shops(self.api, self._database_url, count, products)
 
     async def run_bulk(self, jobs: int, tasks: int) -> float:
-        return await self.run(submit_batches, self.shops[:1], jobs, tasks)
+        submit = submit_batches if self.has_batches else submit_calls
+        return await self.run(submit, self.shops[:1], jobs, tasks)
 
     async def run_calls(self, jobs: int, tasks: int) -> float:
         """As run_bulk, but one CreateJob call a job."""
@@ -112,29 +131,31 @@ class StoFlow:
         return seconds
 
     async def run_one(self) -> float:
-        """Calls CreateJob, then reads WatchJob until it ends, which is when the job has."""
         (shop, *_) = self.shops
-        request = job_request(shop, FOUR_STEPS, shop.product_ids[0])
+        return await self.run_job(shop, FOUR_STEPS, shop.product_ids[0])
+
+    async def run_job(self, shop: Shop, action: str, product_id: str) -> float:
+        """Calls CreateJob, then reads WatchJob until it ends, which is when the job has; returns seconds."""
+        request = job_request(shop, action, product_id)
         started = time.perf_counter()
         job = (await self.api.jobs.CreateJob(request)).job
+        self.creation.seconds.append(time.perf_counter() - started)
         watch = WatchJobRequest(tenant_id=shop.tenant_id, job_id=job.job_id)
-        async for _ in self.api.jobs.WatchJob(watch):
-            pass
+        state = job.state
+        async for update in self.api.jobs.WatchJob(watch):
+            state = update.event.job_state if update.HasField("event") else update.job.state
         seconds = time.perf_counter() - started
-        ended = await self.api.jobs.GetJob(GetJobRequest(tenant_id=shop.tenant_id, job_id=job.job_id))
-        if ended.job.state != JOB_STATE_COMPLETED:
-            raise MiscountError(f"job {job.job_id} did not complete: {ended.job.failure}")
+        if state != JOB_STATE_COMPLETED:
+            raise MiscountError(f"job {job.job_id} of tenant {shop.tenant_id} ended in state {state}")
         return seconds
 
-    async def has_batches(self) -> bool:
+    async def _has_batches(self) -> bool:
         """Returns whether the orchestrator offers CreateBatch."""
         try:
-            await submit_batches(self.api, self.shops[:1], ONE_STEP, 1)
+            # Refused for its empty content where it is known.
+            await self.api.batches.CreateBatch(CreateBatchRequest())
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                return False
-            raise
-        await wait_until(self.watcher, ALL_ARCHIVED, self._is_alive)
+            return error.code() is not grpc.StatusCode.UNIMPLEMENTED
         return True
 
     def _is_alive(self) -> bool:
@@ -177,6 +198,3 @@ class StoFlow:
             "IMAGE_URL_KEY": base64.b64encode(b"i" * 32).decode(),
             "CREDENTIALS_KEYS": "bench:" + base64.b64encode(b"c" * 32).decode(),
         }
-
-
-__all__ = ["MARKETPLACE", "StoFlow"]
