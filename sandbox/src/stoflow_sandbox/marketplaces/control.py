@@ -110,7 +110,7 @@ class SandboxControl:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
-        self._client = httpx.Client(base_url=self.base_url)
+        self._client = httpx.Client(base_url=self.base_url, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +199,7 @@ class AsyncSandboxControl:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
-        self._client = httpx.AsyncClient(base_url=self.base_url)
+        self._client = httpx.AsyncClient(base_url=self.base_url, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
