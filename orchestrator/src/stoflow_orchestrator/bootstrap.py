@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -45,7 +46,9 @@ from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.image_addresses import ImageAddresses, ImageSignatures
 from stoflow_orchestrator.services.image_store import ImageStore
 from stoflow_orchestrator.services.images import ImageService
-from stoflow_orchestrator.services.jobs import JobService
+from stoflow_orchestrator.services.job_control import JobControl
+from stoflow_orchestrator.services.job_creation import JobCreation
+from stoflow_orchestrator.services.job_reading import JobReading
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.planning import Planner
 from stoflow_orchestrator.services.products import ProductService
@@ -84,6 +87,8 @@ class Engine:
     archiver: Archiver
     reaper: Reaper
     streams: Streams
+    # Publishes what a transaction beside the committer's left.
+    on_commit: Callable[[Publication], None]
 
 
 async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
@@ -152,7 +157,7 @@ def _create_engine(
         retry=_retry_policy(settings),
         metrics=metrics,
     )
-    return Engine(committer, admission, publisher, archiver, reaper, streams)
+    return Engine(committer, admission, publisher, archiver, reaper, streams, on_commit)
 
 
 def _run_engine(engine: Engine, lifecycle: Lifecycle) -> None:
@@ -188,7 +193,12 @@ def _add_servicers(
     policy = ConnectorPolicy(timedelta(seconds=settings.lease_seconds), _retry_policy(settings))
     submissions = Submissions(database, planner)
     snapshots = SnapshotLoader(database)
-    jobs = JobService(database, tenants, snapshots, submissions, reader, engine.committer, hints)
+    reading = JobReading(tenants, reader, hints)
+    jobs = JobServicer(
+        JobCreation(tenants, snapshots, submissions, engine.committer, reading),
+        reading,
+        JobControl(pool, engine.on_commit, tenants, reading),
+    )
     connectors = ConnectorService(
         pool, engine.committer, engine.admission, engine.streams, planner, addresses, tenants, reader, policy
     )
@@ -202,7 +212,7 @@ def _add_servicers(
         ListingServicer(ListingService(database, tenants)),
     )
     server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
-    server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, JobServicer(jobs))
+    server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)
     server.add(
         connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
         ConnectorServicer(connectors, CredentialService(database, tenants, box)),

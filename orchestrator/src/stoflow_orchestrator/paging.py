@@ -98,6 +98,12 @@ def single_number(parts: list[str]) -> int:
     return number
 
 
+def single_uuid(parts: list[str]) -> UUID:
+    """Parses a key of one id."""
+    (text,) = parts
+    return UUID(text)
+
+
 def _query_digest(request: Message) -> bytes:
     query = type(request)()
     query.CopyFrom(request)

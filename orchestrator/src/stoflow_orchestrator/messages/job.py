@@ -20,6 +20,13 @@ from stoflow.jobs.v1.job_pb2 import (
     WaitReason,
 )
 
+from stoflow_orchestrator import lifecycle
+
+
+def job_state_value(state: lifecycle.JobState) -> JobState.ValueType:
+    """Returns the contract's name of a state."""
+    return JobState.Value(f"JOB_STATE_{state}")
+
 
 def job_message(tenant_id: int, row: Any, tasks: Sequence[Any] = ()) -> Job:
     """Builds a job from a row of repositories.job and those of its tasks."""
@@ -29,6 +36,7 @@ def job_message(tenant_id: int, row: Any, tasks: Sequence[Any] = ()) -> Job:
         marketplace=row.marketplace,
         account_id=str(row.account_id),
         product_id=str(row.product_id) if row.product_id else "",
+        batch_id=str(row.batch_id) if row.batch_id else "",
         site=row.site,
         action=row.action,
         state=JobState.Value(f"JOB_STATE_{row.state}"),
@@ -66,6 +74,8 @@ def task_message(row: Any) -> Task:
         failure_count=row.failure_count,
         effect_kind=EFFECT_KIND_ONCE if row.once_name else EFFECT_KIND_REPEATABLE,
     )
+    if row.input is not None:
+        json_format.ParseDict(row.input, task.input)
     if row.output is not None:
         json_format.ParseDict(row.output, task.output)
     if row.failure:

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, sql
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
+from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.migrations.runner import tenant_schema
+from stoflow_orchestrator.repositories.job_filter import JobFilter
 
 Connection = AsyncConnection[Any]
 
 _JOB_COLUMNS = sql.SQL(
-    "job_id, marketplace, account_id, product_id, site, action, manifest_version, assignment, priority, "
+    "job_id, marketplace, account_id, product_id, batch_id, site, action, manifest_version, assignment, priority, "
     "max_retries, state, run, failure, event_sequence, not_before_time, expire_time, create_time, start_time, "
     "finish_time"
 )
 _TASK_COLUMNS = sql.SQL(
-    "task_id, position, name, item_index, once_name, state, attempt_count, failure_count, output, failure, "
+    "task_id, position, name, item_index, once_name, input, state, attempt_count, failure_count, output, failure, "
     "start_time, finish_time"
 )
 _EVENT_COLUMNS = sql.SQL(
@@ -50,22 +53,23 @@ _LIST_EVENTS = sql.SQL("""
     ORDER BY sequence LIMIT %(limit)s""")
 
 # job_id sorts by creation time, so it is order and page key in one.
-_LIST_JOBS = sql.SQL("""
+_LIST_LIVE_JOBS = sql.SQL("""
     (SELECT {columns}, wait_reason FROM public.live_jobs
-      WHERE tenant_id = %(tenant_id)s AND {filters} ORDER BY job_id DESC LIMIT %(limit)s)
-    UNION ALL
-    (SELECT {columns}, NULL FROM {jobs} WHERE {filters} ORDER BY job_id DESC LIMIT %(limit)s)
+      WHERE tenant_id = %(tenant_id)s AND {conditions} AND {before} ORDER BY job_id DESC LIMIT %(limit)s)""")
+
+_LIST_ARCHIVED_JOBS = sql.SQL("""
+    (SELECT {columns}, NULL FROM {jobs} WHERE {conditions} AND {before} ORDER BY job_id DESC LIMIT %(limit)s)""")
+
+_NEWEST_FIRST = sql.SQL("""
     ORDER BY job_id DESC LIMIT %(limit)s""")
 
+_COUNT_LIVE_JOBS = sql.SQL("""
+    SELECT state, count(*) FROM public.live_jobs WHERE tenant_id = %(tenant_id)s AND {conditions} GROUP BY state""")
+
+_COUNT_ARCHIVED_JOBS = sql.SQL("""
+    SELECT state, count(*) FROM {jobs} WHERE {conditions} GROUP BY state""")
+
 _FIND_ACCEPTED = sql.SQL("SELECT task_id, accepted_token FROM {tasks} WHERE task_id = ANY(%s)")
-
-
-class JobFilter(NamedTuple):
-    """What ListJobs narrows by; empty fields do not."""
-
-    states: Sequence[str]
-    product_id: UUID | None
-    before_job_id: UUID | None
 
 
 class JobReader:
@@ -77,9 +81,10 @@ class JobReader:
     @asynccontextmanager
     async def snapshot(self, tenant_id: int) -> AsyncIterator[JobSnapshot]:
         """Opens a transaction in which a job cannot move between the live tables and the history."""
-        async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield JobSnapshot(connection, tenant_id)
+        with unavailable_when_unreachable():
+            async with self._pool.connection() as connection, connection.transaction():
+                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield JobSnapshot(connection, tenant_id)
 
 
 class JobSnapshot:
@@ -106,33 +111,31 @@ class JobSnapshot:
         statement = _LIST_EVENTS.format(columns=_EVENT_COLUMNS, events=self._table("job_events"))
         return await self._fetch(statement, {"job_id": job_id, "after": after_sequence, "limit": limit})
 
-    async def list_jobs(self, narrow: JobFilter, limit: int) -> list[Any]:
-        """Returns jobs, newest first."""
-        filters: list[sql.Composable] = [sql.SQL("true")]
-        if narrow.states:
-            filters.append(sql.SQL("state = ANY(%(states)s)"))
-        if narrow.product_id is not None:
-            filters.append(sql.SQL("product_id = %(product_id)s"))
-        if narrow.before_job_id is not None:
-            filters.append(sql.SQL("job_id < %(before_job_id)s"))
-        statement = _LIST_JOBS.format(
-            columns=_JOB_COLUMNS,
-            jobs=self._table("marketplace_jobs"),
-            filters=sql.SQL(" AND ").join(filters),
-        )
+    async def list_jobs(self, narrow: JobFilter, before_job_id: UUID | None, limit: int) -> list[Any]:
+        """Returns jobs older than one of them, newest first."""
+        statement = list_jobs_statement(self._schema, narrow, is_continued=before_job_id is not None)
         parameters = {
-            **narrow._asdict(),
-            "states": list(narrow.states),
+            **narrow.parameters(),
+            "before_job_id": before_job_id,
             "tenant_id": self._tenant_id,
             "limit": limit,
         }
         return await self._fetch(statement, parameters)
 
-    async def find_accepted_tokens(self, task_ids: Sequence[UUID]) -> dict[UUID, UUID]:
-        """Returns, for archived tasks, the token of the report that was accepted last."""
+    async def count_jobs(self, narrow: JobFilter) -> dict[JobState, int]:
+        """Returns how many jobs are in each state, where there are any."""
+        parameters = {**narrow.parameters(), "tenant_id": self._tenant_id}
+        counts: dict[JobState, int] = {}
+        for row in await self._fetch(count_jobs_statement(self._schema, narrow), parameters):
+            state = JobState(row.state)
+            counts[state] = counts.get(state, 0) + row.count
+        return counts
+
+    async def find_accepted_tokens(self, task_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
+        """Returns, for archived tasks, the token of the report that was accepted last; None for none."""
         statement = _FIND_ACCEPTED.format(tasks=self._table("marketplace_tasks"))
         cursor = await self._connection.execute(statement, (list(task_ids),), prepare=False)
-        return {task_id: token for task_id, token in await cursor.fetchall() if token is not None}
+        return dict(await cursor.fetchall())
 
     def _table(self, name: str) -> sql.Identifier:
         return sql.Identifier(self._schema, name)
@@ -142,3 +145,29 @@ class JobSnapshot:
             # Unprepared: each tenant has statements of its own.
             await cursor.execute(statement, parameters, prepare=False)
             return await cursor.fetchall()
+
+
+def list_jobs_statement(schema: str, narrow: JobFilter, *, is_continued: bool) -> sql.Composed:
+    """Builds the statement of a page of jobs from the live tables and a tenant's history."""
+    before = sql.SQL("job_id < %(before_job_id)s" if is_continued else "true")
+    jobs = sql.Identifier(schema, "marketplace_jobs")
+    parts = [_LIST_LIVE_JOBS.format(columns=_JOB_COLUMNS, conditions=narrow.live_conditions(), before=before)]
+    for state in narrow.archived_states:
+        conditions = narrow.archived_conditions(state)
+        parts.append(
+            _LIST_ARCHIVED_JOBS.format(columns=_JOB_COLUMNS, jobs=jobs, conditions=conditions, before=before)
+        )
+    return sql.SQL(" UNION ALL ").join(parts) + _NEWEST_FIRST
+
+
+def count_jobs_statement(schema: str, narrow: JobFilter) -> sql.Composed:
+    """Builds the statement that counts jobs by state in the live tables and in a tenant's history."""
+    jobs = sql.Identifier(schema, "marketplace_jobs")
+    parts = [
+        _COUNT_LIVE_JOBS.format(conditions=narrow.live_conditions()),
+        *(
+            _COUNT_ARCHIVED_JOBS.format(jobs=jobs, conditions=narrow.archived_conditions(state))
+            for state in narrow.archived_states
+        ),
+    ]
+    return sql.SQL(" UNION ALL ").join(parts)

@@ -76,7 +76,7 @@ class PauseJob(ControlCommand):
         if job.state.is_terminal:
             return ControlOutcome.STATE_INVALID
         if job.wait_reason in _ENDLESS_WAITS:
-            job.next_time = changes.now
+            job.next_time = job.queue_time
         job.state = next_job_state(job.state, JobEvent.PAUSE)
         job.wait_reason = None
         changes.touch_job(job)
@@ -97,6 +97,9 @@ class ResumeJob(ControlCommand):
         if job.admit_time is not None:
             return ControlOutcome.ATTEMPT_RUNS
         job.state = next_job_state(job.state, JobEvent.RESUME)
+        if job.next_time <= changes.now:
+            # Ready at once: nobody has to look for it.
+            job.next_time = job.queue_time
         changes.touch_job(job)
         changes.record(job, "RESUMED", actor=CALLER_ACTOR)
         changes.stirred.add(job.marketplace)
