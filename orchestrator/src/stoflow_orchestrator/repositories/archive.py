@@ -1,4 +1,4 @@
-"""Moves jobs that ended from the live tables to their tenant's schema."""
+"""Moves jobs that ended from the live tables to their tenant's schema, and batches after the last of their jobs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from stoflow_orchestrator.migrations.runner import tenant_schema
+from stoflow_orchestrator.repositories.batch import archive_batches
 
 Connection = AsyncConnection[Any]
 
@@ -25,7 +26,7 @@ EVENT_COLUMNS = sql.SQL(
 )
 
 _PICK = """
-    SELECT job_id FROM public.live_jobs
+    SELECT job_id, batch_id FROM public.live_jobs
      WHERE tenant_id = %s AND state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED') AND admit_time IS NULL
      ORDER BY job_id LIMIT %s FOR UPDATE SKIP LOCKED"""
 
@@ -41,6 +42,8 @@ async def archive_jobs(connection: Connection, tenant_id: int, limit: int) -> in
     rows = await (await connection.execute(_PICK, (tenant_id, limit))).fetchall()
     job_ids = [row[0] for row in rows]
     if not job_ids:
+        # Named for a batch whose last jobs another process moved at the same time.
+        await archive_batches(connection, tenant_id)
         return 0
     schema = tenant_schema(tenant_id)
     for table, source, columns in (
@@ -57,4 +60,6 @@ async def archive_jobs(connection: Connection, tenant_id: int, limit: int) -> in
             source=sql.Identifier("public", source)
         )
         await connection.execute(statement, (job_ids,))
+    if any(row[1] is not None for row in rows):
+        await archive_batches(connection, tenant_id)
     return len(job_ids)

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, sql
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.migrations.runner import tenant_schema
 from stoflow_orchestrator.repositories.archive import EVENT_COLUMNS, JOB_COLUMNS, TASK_COLUMNS
+from stoflow_orchestrator.repositories.batch import unarchive_batches
 
 Connection = AsyncConnection[Any]
 
@@ -65,5 +66,6 @@ async def unarchive_jobs(connection: Connection, tenant_id: int, job_ids: Collec
             await connection.execute(statement, (found,), prepare=False)
         # Their tasks and events go with them.
         await connection.execute(_DELETE.format(jobs=jobs), (found,), prepare=False)
+        await unarchive_batches(connection, tenant_id, found)
     await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
     return len(found)

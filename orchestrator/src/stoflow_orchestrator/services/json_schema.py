@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -13,6 +14,8 @@ from referencing import Registry
 from stoflow_service_kit.errors import FieldViolation
 
 MAX_VIOLATIONS = 200
+# A few schemas an action; a schema that is used again has the same text.
+MAX_VALIDATORS = 256
 
 
 def schema_violations(schema: str, value: Any, field: str) -> list[FieldViolation]:
@@ -25,16 +28,20 @@ def schema_violations(schema: str, value: Any, field: str) -> list[FieldViolatio
     """
     if not schema:
         return [FieldViolation(f"{field}.{name}", "the marketplace takes none") for name in sorted(value)]
-    # An empty registry: a schema cannot make the orchestrator fetch an address.
-    validator = Draft202012Validator(json.loads(schema), registry=Registry())
     # A dict, since each missing field of one object is reported by an error of its own.
     found: dict[FieldViolation, None] = {}
-    for error in validator.iter_errors(value):
+    for error in _validator(schema).iter_errors(value):
         for violation in _violations(error, field):
             found.setdefault(violation)
             if len(found) == MAX_VIOLATIONS:
                 return list(found)
     return sorted(found, key=lambda violation: violation.field)
+
+
+@lru_cache(maxsize=MAX_VALIDATORS)
+def _validator(schema: str) -> Draft202012Validator:
+    # An empty registry: a schema cannot make the orchestrator fetch an address.
+    return Draft202012Validator(json.loads(schema), registry=Registry())
 
 
 def _violations(error: ValidationError, field: str) -> Iterator[FieldViolation]:

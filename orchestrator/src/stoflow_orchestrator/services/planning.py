@@ -94,12 +94,23 @@ def check_product(action: ActionSpec, snapshot: ProductSnapshot) -> None:
     Raises:
         InvalidArgumentError: PRODUCT_REFUSED, with every violation.
     """
-    if not action.product_schema:
-        return
-    value = json_format.MessageToDict(snapshot, always_print_fields_with_no_presence=True)
-    violations = schema_violations(action.product_schema, value, "product")
+    violations = product_violations(action.product_schema, snapshot, "product")
     if violations:
         raise InvalidArgumentError(violations, reason="PRODUCT_REFUSED")
+
+
+def product_violations(schema: str, snapshot: ProductSnapshot, field: str) -> list[FieldViolation]:
+    """Lists what the marketplace would refuse of a product.
+
+    Args:
+        schema: The action's product schema; empty when it has none.
+        snapshot: The product.
+        field: Path of the product in the request.
+    """
+    if not schema:
+        return []
+    value = json_format.MessageToDict(snapshot, always_print_fields_with_no_presence=True)
+    return schema_violations(schema, value, field)
 
 
 def plan_tasks(action: ActionSpec, snapshot: ProductSnapshot | None) -> tuple[PlannedTask, ...]:
