@@ -84,8 +84,8 @@ def targets(figures: Mapping[str, Any]) -> list[Target]:
         at_least("W4", "backlog never below 50,000", w4["smallest_backlog"], 50_000)
     if "W5" in figures:
         w5 = figures["W5"]["stoflow"]
-        many = w5["tenants"]["ratio_most_to_one"]["batches"]
-        at_least("W5", "1,000 tenants at least 0.6 x one tenant", many, 0.6)
+        for way, many in w5["tenants"]["ratio_most_to_one"].items():
+            at_least("W5", f"1,000 tenants at least 0.6 x one tenant ({way})", many, 0.6)
         full = w5["finished"]["ratio_fuller_to_emptier"]
         at_least("W5", "10 x as many finished jobs at least 0.8 x", full, 0.8)
     if "idle" in figures:
@@ -102,10 +102,11 @@ def show(content: Mapping[str, Any]) -> None:
     """Prints the figures, what bounds each, and the targets."""
     # Wide on purpose: a terminal may fold the last column, a file keeps it.
     console = Console(soft_wrap=True, highlight=False)
-    for workload, figures in content.items():
-        if workload not in TITLES:
+    for workload, title in TITLES.items():
+        figures = content.get(workload)
+        if figures is None:
             continue
-        console.print(f"\n[bold]{TITLES[workload]}[/bold]")
+        console.print(f"\n[bold]{title}[/bold]")
         for contender, figure in figures.items():
             ratio = content["ratios"].get(workload, {}).get(contender)
             times = f"{ratio:.2f} x better" if ratio else ""
@@ -143,7 +144,7 @@ def _growth_lines(figure: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     lines = [
         (f"{count} tenants, {way}", *_figure(tenants[way][count]), tenants[way][count]["bound"])
         for way in ("batches", "calls")
-        for count in tenants[way]
+        for count in tenants.get(way, ())
     ]
     lines += [
         (f"{name} tables", *_figure(finished[name]), finished[name]["bound"])

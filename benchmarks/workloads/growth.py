@@ -42,7 +42,9 @@ async def _measure_tenants(plan: Plan, servers: Servers, say: Say) -> dict[str, 
         say(f"W5: {len(shops)} tenants are there")
         stoflow.shops = shops
         memory = {"before": _memory(servers, stoflow)}
-        ways: dict[str, Submit] = {"calls": submit_calls, "batches": submit_batches}
+        ways: dict[str, Submit] = {"calls": submit_calls}
+        if stoflow.has_batches:
+            ways["batches"] = submit_batches
         rates: dict[tuple[str, int], Rate] = {}
         await stoflow.run(submit_calls, shops, len(shops), 1)
         for _ in plan.each_round():

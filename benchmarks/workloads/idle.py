@@ -16,7 +16,7 @@ IDLE_SECONDS = 30.0
 SETTLE_SECONDS = 5.0
 DATABASE = "stoflow_idle"
 # The log line of one statement, by the prefix of the embedded server; the simple and the extended protocol.
-_STATEMENT = re.compile(rb"\] " + DATABASE.encode() + rb" LOG:  (?:statement|execute [^:]*): +(\w+)")
+_STATEMENT = re.compile(rb"\] " + DATABASE.encode() + rb" LOG:  (?:statement|execute [^:]*):\s+(\w+)")
 _BOUNDARIES = {b"BEGIN", b"COMMIT", b"ROLLBACK"}
 
 
