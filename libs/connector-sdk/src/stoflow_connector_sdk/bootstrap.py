@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import grpc.aio
+from nats.aio.msg import Msg
 from prometheus_client import CollectorRegistry
 
 from stoflow_connector_sdk.definition import ConnectorDefinition
@@ -115,6 +116,13 @@ async def _make_runtime(
             heartbeat_seconds=min(1.0, expires_seconds / 3),
         )
 
+    async def open_doorbell(subject: str, ring: Callable[[], None]) -> None:
+        async def on_message(_message: Msg) -> None:
+            ring()
+
+        # The client subscribes again by itself whenever it has lost the server.
+        await connection.subscribe(subject, cb=on_message)
+
     runtime = ConnectorRuntime(
         definition,
         channel=channel,
@@ -123,6 +131,7 @@ async def _make_runtime(
         background=lifecycle.background,
         slots=settings.slots,
         metrics=ConnectorMetrics(registry),
+        open_doorbell=open_doorbell,
     )
     # Between the runtime, which needs its heartbeats to the last, and the connections they use.
     lifecycle.on_drain("background", lifecycle.background.close)

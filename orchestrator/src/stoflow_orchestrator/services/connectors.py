@@ -25,6 +25,7 @@ from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.engine.records import base_version
 from stoflow_orchestrator.lifecycle import JobState
+from stoflow_orchestrator.messaging.hints import directives_subject
 from stoflow_orchestrator.messaging.streams import DEFAULT_ROUTE, Streams, tasks_stream
 from stoflow_orchestrator.repositories import connector as connector_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
@@ -112,7 +113,9 @@ class ConnectorService:
         self._planner.forget(manifest.marketplace)
         self._admission.stir([manifest.marketplace])
         response = rpc.RegisterConnectorResponse(
-            stream=tasks_stream(manifest.marketplace), consumers=[DEFAULT_ROUTE]
+            stream=tasks_stream(manifest.marketplace),
+            consumers=[DEFAULT_ROUTE],
+            directives_subject=directives_subject(manifest.marketplace, UUID(request.instance_id)),
         )
         response.lease.FromTimedelta(self._policy.lease)
         response.heartbeat_interval.FromTimedelta(self._policy.heartbeat_interval)

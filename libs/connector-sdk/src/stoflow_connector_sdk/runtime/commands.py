@@ -1,6 +1,6 @@
-"""Where commands come from."""
+"""Where commands and directives come from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 
@@ -38,3 +38,6 @@ class CommandSource(Protocol):
 OpenSource = Callable[[str, str, Callable[[], int], float], CommandSource]
 """Opens a source: stream, consumer, how many commands are welcome now, and the seconds after which a request for
 commands is over by itself, so that a process that was stopped does not draw commands for long."""
+
+OpenDoorbell = Callable[[str, Callable[[], None]], Awaitable[None]]
+"""Listens on a subject for as long as the process lives, and calls back for each message."""

@@ -11,7 +11,7 @@ from stoflow.connector.v1 import connector_service_pb2 as pb
 from stoflow_connector_sdk.definition import ConnectorDefinition
 from stoflow_connector_sdk.runtime.active import ActiveTask, ActiveTasks, Slots
 from stoflow_connector_sdk.runtime.calls import CALL_TIMEOUT_SECONDS, OrchestratorClient
-from stoflow_connector_sdk.runtime.commands import CommandSource, OpenSource
+from stoflow_connector_sdk.runtime.commands import CommandSource, OpenDoorbell, OpenSource
 from stoflow_connector_sdk.runtime.credentials import CredentialBroker
 from stoflow_connector_sdk.runtime.executor import Executor
 from stoflow_connector_sdk.runtime.heartbeats import Heartbeats
@@ -46,6 +46,7 @@ class ConnectorRuntime:
         slots: int,
         metrics: ConnectorMetrics,
         clock: Clock | None = None,
+        open_doorbell: OpenDoorbell | None = None,
     ) -> None:
         """Prepares a runtime; it does nothing before `start`.
 
@@ -58,11 +59,13 @@ class ConnectorRuntime:
             slots: How many tasks run at once.
             metrics: What is counted.
             clock: Time.
+            open_doorbell: Listens for directives; without it they come with the heartbeats at their interval.
         """
         self.instance_id = str(uuid.uuid4())
         self._clock = clock or SystemClock()
         self._background = background
         self._open_source = open_source
+        self._open_doorbell = open_doorbell
         self._metrics = metrics
         self._sources: dict[str, CommandSource] = {}
         self._starting: set[asyncio.Task[None]] = set()
@@ -102,7 +105,9 @@ class ConnectorRuntime:
         Raises:
             StartError: The orchestrator refuses the manifest.
         """
-        await self._registrar.register()
+        registration = await self._registrar.register()
+        if self._open_doorbell is not None and registration.directives_subject:
+            await self._open_doorbell(registration.directives_subject, self._heartbeats.ask)
         self._background.spawn("heartbeats", self._heartbeats.run, on_crash=OnCrash.STOP_SERVICE)
 
     async def drain(self, grace_seconds: float) -> None:

@@ -1,5 +1,7 @@
 """Signs of life: leases extended in one call, directives passed on."""
 
+import asyncio
+
 import grpc.aio
 from stoflow.connector.v1 import connector_service_pb2 as pb
 
@@ -37,6 +39,11 @@ class Heartbeats:
         self._clock = clock
         self._backoff = Backoff(initial_seconds=0.1, maximum_seconds=2.0)
         self._is_draining = False
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Makes the next heartbeat come at once: a directive waits."""
+        self._asked.set()
 
     def drain(self) -> None:
         """Tells from now on that no more tasks are wanted."""
@@ -49,6 +56,8 @@ class Heartbeats:
             registration = self._registrar.current
             interval = registration.heartbeat_interval_seconds if registration is not None else 1.0
             started = self._clock.monotonic()
+            # Before the call: what is asked for while it is on its way may have been decided after it.
+            self._asked.clear()
             try:
                 # An answer that takes longer than the time between two is of no use to the leases.
                 must_register = await self.beat(min(max(interval, 0.5), CALL_TIMEOUT_SECONDS))
@@ -64,7 +73,16 @@ class Heartbeats:
             failures = 0
             if must_register and not self._is_draining:
                 await self._registrar.register()
-            await self._clock.sleep(interval - (self._clock.monotonic() - started))
+            await self._rest(interval - (self._clock.monotonic() - started))
+
+    async def _rest(self, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        asked = asyncio.ensure_future(self._asked.wait())
+        try:
+            await asyncio.wait((sleeping, asked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            asked.cancel()
 
     async def beat(self, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> bool:
         """Extends all leases once.

@@ -23,12 +23,14 @@ class Registration:
         heartbeat_interval_seconds: How often to call HeartbeatTasks.
         stream: Carries the marketplace's commands.
         consumers: Durable consumers to pull from.
+        directives_subject: Where a message asks for a heartbeat at once; empty when nobody will ask.
     """
 
     lease_seconds: float
     heartbeat_interval_seconds: float
     stream: str
     consumers: tuple[str, ...]
+    directives_subject: str = ""
 
 
 class Registrar:
@@ -100,6 +102,7 @@ class Registrar:
             heartbeat_interval_seconds=answer.heartbeat_interval.ToNanoseconds() / 1e9,
             stream=answer.stream,
             consumers=tuple(answer.consumers),
+            directives_subject=answer.directives_subject,
         )
         manifest = self._request.manifest
         log.info(

@@ -42,6 +42,7 @@ async def run_against(
         slots=slots,
         metrics=ConnectorMetrics(CollectorRegistry()),
         clock=clock,
+        open_doorbell=orchestrator.open_doorbell,
     )
     try:
         await runtime.start()

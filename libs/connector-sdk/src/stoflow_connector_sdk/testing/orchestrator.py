@@ -60,6 +60,7 @@ class InMemoryOrchestrator:
         self.ledger.on_change = self.servicer.changed.set
         self.address = "127.0.0.1:0"
         self._server: GrpcServer | None = None
+        self._doorbells: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -147,13 +148,23 @@ class InMemoryOrchestrator:
         """Ends a lease and dispatches the step again, as the reaper does."""
         self.ledger.take_lease_away(task)
 
+    async def open_doorbell(self, _subject: str, ring: Callable[[], None]) -> None:
+        """Takes a connector's doorbell, to ring it when a directive waits."""
+        self._doorbells.append(ring)
+
     def cancel(self, job: JobRecord) -> None:
-        """Cancels a job: its running step is told with the next heartbeat."""
+        """Cancels a job: its running step is told with a heartbeat that comes at once."""
         job.state = "CANCELLED"
+        self._ring()
 
     def pause(self, job: JobRecord) -> None:
-        """Pauses a job: its running step is told with the next heartbeat."""
+        """Pauses a job: its running step is told with a heartbeat that comes at once."""
         job.state = "PAUSED"
+        self._ring()
+
+    def _ring(self) -> None:
+        for ring in self._doorbells:
+            ring()
 
     def resume(self, job: JobRecord) -> None:
         """Lets a waiting or paused job go on."""

@@ -80,7 +80,9 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         self.registered[request.instance_id] = request
         self.slots[request.instance_id] = request.slots
         response = pb.RegisterConnectorResponse(
-            stream=f"TASKS_{request.manifest.marketplace.upper()}", consumers=self._consumers
+            stream=f"TASKS_{request.manifest.marketplace.upper()}",
+            consumers=self._consumers,
+            directives_subject=f"stoflow.directives.{request.manifest.marketplace}.{request.instance_id}",
         )
         response.lease.FromNanoseconds(int(self._ledger.lease_seconds * 1e9))
         response.heartbeat_interval.FromNanoseconds(int(self._heartbeat_seconds * 1e9))

@@ -159,8 +159,13 @@ class RegisterConnectorResponse(_message.Message):
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     STREAM_FIELD_NUMBER: _builtins.int
     CONSUMERS_FIELD_NUMBER: _builtins.int
+    DIRECTIVES_SUBJECT_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """JetStream stream that carries the marketplace's commands: "TASKS_EBAY"."""
+    directives_subject: _builtins.str
+    """Core NATS subject on which an empty message asks for a heartbeat at once, since a directive waits. Such a message
+    may be lost; the next heartbeat brings the directive all the same.
+    """
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
         """How long a lease holds without a heartbeat."""
@@ -180,10 +185,11 @@ class RegisterConnectorResponse(_message.Message):
         heartbeat_interval: _duration_pb2.Duration | None = ...,
         stream: _builtins.str = ...,
         consumers: _abc.Iterable[_builtins.str] | None = ...,
+        directives_subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumers", b"consumers", "heartbeat_interval", b"heartbeat_interval", "lease", b"lease", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumers", b"consumers", "directives_subject", b"directives_subject", "heartbeat_interval", b"heartbeat_interval", "lease", b"lease", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
