@@ -16,12 +16,14 @@ from sqlalchemy.exc import OperationalError
 from stoflow.accounts.v1 import account_service_pb2_grpc
 from stoflow.catalog.v1 import listing_service_pb2_grpc, product_service_pb2_grpc
 from stoflow.connector.v1 import connector_service_pb2_grpc
-from stoflow.jobs.v1 import job_service_pb2_grpc
+from stoflow.jobs.v1 import batch_service_pb2_grpc, job_service_pb2_grpc
 from stoflow.tenants.v1 import tenant_service_pb2_grpc
 
 from stoflow_orchestrator.engine.admission import Admission
 from stoflow_orchestrator.engine.archiver import Archiver
 from stoflow_orchestrator.engine.backoff import RetryPolicy
+from stoflow_orchestrator.engine.bulk_intake import BulkIntake
+from stoflow_orchestrator.engine.bulk_retry import BulkRetry
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publication import Publication
@@ -31,16 +33,20 @@ from stoflow_orchestrator.http.images import image_route
 from stoflow_orchestrator.messaging.hints import JobHints
 from stoflow_orchestrator.messaging.streams import Streams
 from stoflow_orchestrator.migrations.runner import upgrade_public
+from stoflow_orchestrator.repositories.batch_reading import BatchReader
 from stoflow_orchestrator.repositories.database import Database, create_migration_engine
 from stoflow_orchestrator.repositories.job import JobReader
-from stoflow_orchestrator.repositories.waiting import resume_account_jobs
 from stoflow_orchestrator.rpc.accounts import AccountServicer
+from stoflow_orchestrator.rpc.batches import BatchServicer
 from stoflow_orchestrator.rpc.connector import ConnectorServicer
 from stoflow_orchestrator.rpc.jobs import JobServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
 from stoflow_orchestrator.rpc.products import ProductServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
+from stoflow_orchestrator.services.batch_control import BatchControl
+from stoflow_orchestrator.services.batch_creation import BatchCreation
+from stoflow_orchestrator.services.batches import BatchService
 from stoflow_orchestrator.services.connectors import ConnectorPolicy, ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.image_addresses import ImageAddresses, ImageSignatures
@@ -140,10 +146,10 @@ def _create_engine(
 
     def on_commit(publication: Publication) -> None:
         publisher.publish_soon(publication)
-        admission.stir(publication.stirred)
+        admission.stir(publication.stirred, publication.queued)
 
     admission = Admission(pool, on_commit)
-    committer = Committer(pool, on_commit, publisher.take_acknowledged, metrics)
+    committer = Committer(pool, on_commit, publisher.take_acknowledged, metrics, admission.contention)
     archiver = Archiver(pool, metrics)
     reaper = Reaper(
         pool=pool,
@@ -203,7 +209,9 @@ def _add_servicers(
         pool, engine.committer, engine.admission, engine.streams, planner, addresses, tenants, reader, policy
     )
     tenant_service = TenantService(database, create_migration_engine(settings.database_url))
-    accounts = AccountService(database, tenants, box, resume_account_jobs)
+    accounts = AccountService(
+        database, tenants, box, lambda account_id: engine.admission.resume([account_id])
+    )
     products = ProductServicer(ProductService(database, tenants), ImageService(database, tenants, images))
     server.add(tenant_service_pb2_grpc.add_TenantServiceServicer_to_server, TenantServicer(tenant_service))
     server.add(product_service_pb2_grpc.add_ProductServiceServicer_to_server, products)
@@ -213,6 +221,14 @@ def _add_servicers(
     )
     server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)
+    server.add(
+        batch_service_pb2_grpc.add_BatchServiceServicer_to_server,
+        BatchServicer(
+            BatchService(tenants, BatchReader(pool), hints, clock),
+            BatchCreation(tenants, submissions, snapshots, BulkIntake(pool, engine.on_commit)),
+            BatchControl(tenants, pool, engine.committer, BulkRetry(pool, engine.on_commit)),
+        ),
+    )
     server.add(
         connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
         ConnectorServicer(connectors, CredentialService(database, tenants, box)),

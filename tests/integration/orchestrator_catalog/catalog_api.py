@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 from stoflow.accounts.v1 import account_pb2, account_service_pb2, account_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
@@ -92,10 +91,11 @@ class CatalogApi:
         server = GrpcServer("127.0.0.1:0", CollectorRegistry())
         resumed: list[UUID] = []
 
-        async def resume_jobs(connection: AsyncConnection, account_id: UUID) -> None:
-            # The transaction of the call itself, with the gate's new state in it.
+        async def resume_jobs(account_id: UUID) -> None:
+            # By then everybody can see the gate's new state.
             state = text("SELECT state FROM public.account_gates WHERE account_id = :account_id")
-            found = await connection.execute(state, {"account_id": account_id})
+            async with database.public_transaction() as connection:
+                found = await connection.execute(state, {"account_id": account_id})
             assert found.scalar_one() == "CONNECTED"
             resumed.append(account_id)
 

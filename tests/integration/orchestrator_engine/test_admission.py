@@ -16,8 +16,8 @@ from tests.integration.orchestrator_engine.connector import step
 
 
 async def test_no_more_jobs_are_admitted_than_connectors_have_slots(shop: Shop) -> None:
-    """With two slots, the third job waits until one of the first two has ended."""
-    connector = await shop.open(step("only"), slots=2)
+    """With three slots, one of them kept for CRITICAL, the third job waits until one of the first two has ended."""
+    connector = await shop.open(step("only"), slots=3)
     products = [await shop.stubs.create_product(shop.tenant_id) for _ in range(3)]
     for product_id in products:
         await shop.create_job(product_id)

@@ -13,6 +13,7 @@ from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import task_pb2
 from stoflow.events.v1 import event_pb2
 
+from stoflow_orchestrator.engine.contention import Contention
 from stoflow_orchestrator.engine.durations import set_timestamp
 from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job, Output, Task
 
@@ -89,6 +90,7 @@ class Changes:
     directives: set[tuple[str, UUID]] = field(default_factory=set)
     # Marketplaces in which a slot may have become free or a job may have become ready.
     stirred: set[str] = field(default_factory=set)
+    contention: Contention = field(default_factory=Contention)
     _by_position: dict[tuple[UUID, int], Task] = field(default_factory=dict)
 
     def add_tasks(self, tasks: Iterable[Task]) -> None:

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from stoflow_orchestrator.engine.commands import Command
+from stoflow_orchestrator.engine.contention import Contention
 from stoflow_orchestrator.engine.intake import Intake, NewJob
 from stoflow_orchestrator.engine.loading import load_for_commands
 from stoflow_orchestrator.engine.metrics import EngineMetrics
@@ -42,6 +43,7 @@ class Committer:
         on_commit: Callable[[Publication], None],
         take_acknowledged: Callable[[], Sequence[UUID]],
         metrics: EngineMetrics,
+        contention: Contention,
     ) -> None:
         """Prepares a committer; it needs no start.
 
@@ -51,10 +53,12 @@ class Committer:
             take_acknowledged: Hands over outbox rows that JetStream has acknowledged, to be deleted with the
                 next group. Lost in a crash, they are published once more and dropped by their id.
             metrics: Told the groups' sizes.
+            contention: What makes jobs yield.
         """
         self._pool = pool
         self._on_commit = on_commit
         self._take_acknowledged = take_acknowledged
+        self._contention = contention
         self._batcher: Batcher[Item, Any] = Batcher(
             "committer",
             self._flush,
@@ -97,6 +101,7 @@ class Committer:
             publication = Publication()
             if commands:
                 changes = await load_for_commands(connection, commands)
+                changes.contention = self._contention
                 results = {id(command): command.decide(changes) for command in commands}
                 publication = await write_changes(connection, changes)
             if new_jobs:
@@ -134,6 +139,7 @@ class Committer:
             if job.job_id in created:
                 results[id(job)] = Intake(job_id=job.job_id)
                 publication.stirred.add(job.marketplace)
+                publication.queued.add((job.marketplace, job.tenant_id))
         if repeated:
             results.update(await self._read_repeated(connection, repeated, results, fresh))
         return results

@@ -60,7 +60,7 @@ def wait(
 
 
 def advance(changes: Changes, job: Job, completed: Task) -> None:
-    """Goes on after a completed task: dispatches the next one, or completes the job.
+    """Goes on after a completed task: dispatches the next one, gives way, or completes the job.
 
     A job that ended meanwhile only moves its position, where another run would begin; a paused one waits there.
     """
@@ -72,7 +72,21 @@ def advance(changes: Changes, job: Job, completed: Task) -> None:
         job.failure = None
         end(changes, job, JobEvent.COMPLETE, None)
     elif job.state is JobState.RUNNING:
-        changes.dispatch(job, following)
+        if changes.contention.take(job.marketplace, job.priority):
+            give_way(changes, job)
+        else:
+            changes.dispatch(job, following)
+
+
+def give_way(changes: Changes, job: Job) -> None:
+    """Gives the slot of a job that stands between two tasks to one of higher priority; its turn comes again."""
+    job.state = next_job_state(job.state, JobEvent.WAIT)
+    job.wait_reason = None
+    job.admit_time = None
+    job.next_time = job.queue_time
+    changes.touch_job(job)
+    changes.record(job, "YIELDED")
+    changes.stirred.add(job.marketplace)
 
 
 def stop(changes: Changes, job: Job) -> None:

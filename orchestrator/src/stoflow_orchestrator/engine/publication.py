@@ -28,6 +28,7 @@ class Publication:
         changed_jobs: Jobs whose watchers want to know.
         directives: Leases (marketplace, instance) whose holders are to ask what to do.
         stirred: Marketplaces in which admission may have something to do.
+        queued: (marketplace, tenant) of jobs that may have become ready.
     """
 
     dispatches: Sequence[Dispatch] = ()
@@ -35,3 +36,4 @@ class Publication:
     changed_jobs: Sequence[UUID] = ()
     directives: Collection[tuple[str, UUID]] = ()
     stirred: set[str] = field(default_factory=set)
+    queued: set[tuple[str, int]] = field(default_factory=set)

@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from stoflow_orchestrator.engine.admission import Admission
 from stoflow_orchestrator.engine.archiver import Archiver
 from stoflow_orchestrator.engine.backoff import RetryPolicy
-from stoflow_orchestrator.engine.commands import Command, ExpireJob, LoseLease, RedispatchTask
+from stoflow_orchestrator.engine.commands import CancelJob, Command, ExpireJob, LoseLease, RedispatchTask
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publisher import Publisher
@@ -73,8 +73,14 @@ class Reaper:
             due = await find_due_work(
                 connection, self.dispatch_timeout.total_seconds(), OUTBOX_TIMEOUT_SECONDS
             )
-        self.admission.stir(due.marketplaces)
-        commands: list[Command[bool]] = [ExpireJob(*item) for item in due.expired_jobs]
+        self.admission.stir(
+            {marketplace for marketplace, _ in due.ready}, [queue for queue in due.ready if queue[1]]
+        )
+        if due.has_woken:
+            await self.admission.wake_due()
+        if due.reconnected_accounts:
+            await self.admission.resume(due.reconnected_accounts)
+        commands: list[Command[Any]] = [ExpireJob(*item) for item in due.expired_jobs]
         if self.clock.monotonic() >= self._spare_leases_until:
             commands += [LoseLease(job_id, task_id, self.retry) for job_id, task_id in due.lost_leases]
         commands += [
@@ -83,6 +89,7 @@ class Reaper:
             )
             for job_id, task_id, marketplace, version in due.unstarted
         ]
+        commands += [CancelJob(*item) for item in due.jobs_of_cancelled_batches]
         if commands:
             await self._decide(commands)
         self.archiver.archive_soon(due.tenants_to_archive)
@@ -90,8 +97,8 @@ class Reaper:
             await self.publisher.publish_left(OUTBOX_TIMEOUT_SECONDS)
         return due
 
-    async def _decide(self, commands: list[Command[bool]]) -> None:
-        results: list[bool | Exception] = await self.committer.run_all(commands)
+    async def _decide(self, commands: list[Command[Any]]) -> None:
+        results: list[Any] = await self.committer.run_all(commands)
         for command, result in zip(commands, results, strict=True):
             if isinstance(result, Exception):
                 # Found again by the next tick; one broken job must not keep the reaper from the others.

@@ -41,6 +41,8 @@ class Job:
     finish_time: datetime | None
     # -- for its batch --
     batch_id: UUID | None = None
+    # The queue that it waits in.
+    priority: int = 3
     # The state that the batch's row counts the job in.
     loaded_state: JobState | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -10,6 +11,7 @@ from stoflow.events.v1 import event_pb2
 from stoflow_orchestrator.engine.batch_counts import batch_deltas, batch_ids
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
+from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.repositories import batch as batch_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import live as live_repository
@@ -60,6 +62,11 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
         changed_jobs=[*changes.changed_jobs, *changes.progressed_jobs, *batch_ids(changes)],
         directives=changes.directives,
         stirred=changes.stirred,
+        queued={
+            (job.marketplace, job.tenant_id)
+            for job in changes.changed_jobs.values()
+            if job.state is not JobState.RUNNING
+        },
     )
 
 
@@ -70,4 +77,7 @@ async def _write_facts(connection: Connection, changes: Changes) -> list[Outgoin
     ]
     if not payloads:
         return []
-    return await outbox_repository.append(connection, RESULTS_SUBJECT, payloads)
+    ended = Counter(
+        f"{job.marketplace}/{job.priority}" for job in map(changes.jobs.__getitem__, changes.ended_jobs)
+    )
+    return await outbox_repository.append(connection, RESULTS_SUBJECT, payloads, ended)

@@ -16,13 +16,23 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from stoflow_orchestrator.models import batch, catalog, connector, history, live, reference, tenancy
+from stoflow_orchestrator.models import (
+    admission,
+    batch,
+    catalog,
+    connector,
+    history,
+    live,
+    reference,
+    results,
+    tenancy,
+)
 from stoflow_orchestrator.models.base import TENANT_SCHEMA, PublicBase, TenantBase
 
 __all__ = ["head_revision", "tenant_schema", "upgrade_public", "upgrade_tenant"]
 
 # Imported so that every table is known to its metadata.
-MODELS = (batch, catalog, connector, history, live, reference, tenancy)
+MODELS = (admission, batch, catalog, connector, history, live, reference, results, tenancy)
 LOCK_TIMEOUT = "5s"
 # Any constant will do; it serializes processes that start at the same moment.
 PUBLIC_LOCK_KEY = 0x53544F46

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Text, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -36,6 +36,8 @@ class ConnectorInstance(PublicBase):
     versions: Mapped[list[str]] = mapped_column(ARRAY(Text()))
     # Zero while it drains.
     slots: Mapped[int]
+    # Since when an operator wants it to take no more tasks; its slots do not count.
+    drain_time: Mapped[datetime | None]
     expire_time: Mapped[datetime]
     register_time: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -44,7 +46,11 @@ class AccountGate(PublicBase):
     """What admission must know of an account without reading its tenant's schema."""
 
     __tablename__ = "account_gates"
-    __table_args__ = (CheckConstraint("state IN ('CONNECTED', 'RECONNECT_REQUIRED')", name="state"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('CONNECTED', 'RECONNECT_REQUIRED')", name="state"),
+        CheckConstraint("max_admitted_jobs > 0", name="max_admitted_jobs"),
+        Index("ix_account_gates_tenant", "tenant_id", "marketplace"),
+    )
 
     account_id: Mapped[UuidKey]
     tenant_id: Mapped[BigInt]
@@ -52,6 +58,9 @@ class AccountGate(PublicBase):
     state: Mapped[str]
     # Greatest number of its jobs admitted at once; null for no limit of its own.
     max_admitted_jobs: Mapped[int | None]
+    # Not null while an operator holds its jobs back.
+    pause_time: Mapped[datetime | None]
+    pause_reason: Mapped[str] = mapped_column(server_default="")
 
 
 class Effect(PublicBase):
@@ -67,6 +76,7 @@ class Effect(PublicBase):
         CheckConstraint("state <> 'DONE' OR remote_id <> ''", name="done_has_remote_id"),
         CheckConstraint("generation > 0", name="generation"),
         UniqueConstraint("account_id", "product_id", "site", "name"),
+        Index("ix_effects_unresolved", "effect_id", postgresql_where=text("state = 'UNRESOLVED'")),
     )
 
     effect_id: Mapped[UuidKey]

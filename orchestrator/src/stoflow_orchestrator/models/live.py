@@ -62,14 +62,40 @@ class LiveJob(PublicBase):
             unique=True,
             postgresql_where=text("admit_time IS NOT NULL AND product_id IS NOT NULL"),
         ),
+        # Jobs that wait for nothing but a slot, or for an earlier job on the same product. Admission reads a few of
+        # each account; what waits for a time or a person does not stand in its way.
         Index(
-            "ix_live_jobs_admission",
+            "ix_live_jobs_ready",
             "marketplace",
+            "account_id",
             "priority",
             "sequence",
-            postgresql_where=text("state = 'PENDING'"),
+            postgresql_where=text("state = 'PENDING' AND next_time <= queue_time"),
         ),
-        Index("ix_live_jobs_slots", "marketplace", postgresql_where=text("admit_time IS NOT NULL")),
+        # Jobs that wait for a time; the reaper makes them ready.
+        Index(
+            "ix_live_jobs_held",
+            "next_time",
+            postgresql_where=text("state = 'PENDING' AND next_time > queue_time"),
+        ),
+        Index(
+            "ix_live_jobs_reconnect",
+            "account_id",
+            postgresql_where=text("state = 'PENDING' AND wait_reason = 'ACCOUNT_RECONNECT_REQUIRED'"),
+        ),
+        # What uq_live_jobs_subject leaves out.
+        Index(
+            "ix_live_jobs_duplicates",
+            "account_id",
+            "product_id",
+            postgresql_where=text(f"state IN {LIVE_JOB_STATES} AND is_duplicate"),
+        ),
+        Index(
+            "ix_live_jobs_slots",
+            "marketplace",
+            "account_id",
+            postgresql_where=text("admit_time IS NOT NULL"),
+        ),
         Index(
             "ix_live_jobs_expire_time", "expire_time", postgresql_where=text(f"state IN {LIVE_JOB_STATES}")
         ),
@@ -109,7 +135,7 @@ class LiveJob(PublicBase):
     failure: Mapped[bytes | None]
     event_sequence: Mapped[BigInt]
     not_before_time: Mapped[datetime | None]
-    # Earliest admission: not_before_time, or the end of a wait.
+    # Earliest admission: not_before_time, or the end of a wait; not after queue_time once the job is ready.
     next_time: Mapped[datetime]
     expire_time: Mapped[datetime]
     create_time: Mapped[datetime]
@@ -201,11 +227,10 @@ class LiveEvent(PublicBase):
 
 
 class OutboxMessage(PublicBase):
-    """A message that must reach JetStream; deleted once JetStream has acknowledged it."""
+    """Names the result_events of a message that must reach JetStream; deleted once JetStream has acknowledged it."""
 
     __tablename__ = "outbox"
 
     message_id: Mapped[UuidKey]
     subject: Mapped[str]
-    payload: Mapped[bytes]
     create_time: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

@@ -1,46 +1,176 @@
-"""Which jobs get the free slots of a marketplace."""
+"""What a pass of admission reads and writes.
+
+Its cost depends on the free slots, not on how many jobs wait: tenants are read in the order of their tags, and of each
+a few jobs, oldest first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.types.numeric import Int8
+
+from stoflow_orchestrator.engine.fairness import Candidate, Choice, Queue, QueuedTenant, Room
 
 Connection = AsyncConnection[Any]
+
+# Jobs looked at beyond the free slots: they tell which priorities are left waiting.
+LOOK_BEYOND = 8
 
 # A blocking lock: with a try-lock a pass that gives up loses the wake-up that it was meant to serve.
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('admission:' || %s, 0))"
 
-_COUNT_FREE: LiteralString = """
-    SELECT (SELECT coalesce(sum(slots), 0) FROM public.connector_instances
-             WHERE marketplace = %(marketplace)s AND expire_time > now())
-         - (SELECT count(*) FROM public.live_jobs
-             WHERE marketplace = %(marketplace)s AND admit_time IS NOT NULL)"""
-
-# By priority, then oldest first; an earlier job for the same account and product goes before a later one, so that a
-# publish and a delete end in the order in which they were asked for.
-_FIND_CANDIDATES: LiteralString = """
-    WITH ready AS (
-        SELECT j.job_id, j.priority, j.sequence, j.account_id, g.max_admitted_jobs,
-               row_number() OVER (PARTITION BY j.account_id ORDER BY j.priority, j.sequence) AS place
-          FROM public.live_jobs AS j JOIN public.account_gates AS g USING (account_id)
-         WHERE j.marketplace = %(marketplace)s AND j.state = 'PENDING' AND j.next_time <= now()
-           AND j.expire_time > now()
-           AND j.wait_reason IS DISTINCT FROM 'NEEDS_HUMAN' AND g.state = 'CONNECTED'
-           AND NOT EXISTS (
-                   SELECT 1 FROM public.live_jobs AS e
-                    WHERE e.account_id = j.account_id AND e.product_id = j.product_id
-                      AND (e.admit_time IS NOT NULL
-                           OR e.sequence < j.sequence AND e.state IN ('PENDING', 'PAUSED')))
+# An earlier job for the same account and product goes before a later one, so that a publish and a delete end in the
+# order in which they were asked for. OFFSET 0 keeps the planner from joining these with everything that waits.
+#
+# One row a ready job of a tenant that was looked at; one with nulls for a waiting tenant that has none ready; at least
+# one row for the slots alone.
+FIND: LiteralString = """
+    WITH slots AS MATERIALIZED (
+        SELECT least(g.max_admitted_jobs, i.slots) AS capacity, g.pause_time IS NOT NULL AS is_paused
+          FROM (SELECT coalesce(sum(slots), 0)::int AS slots FROM public.connector_instances
+                 WHERE marketplace = %(marketplace)s AND expire_time > now() AND drain_time IS NULL) AS i
+          LEFT JOIN public.marketplace_gates AS g ON g.marketplace = %(marketplace)s
+    ), held AS MATERIALIZED (
+        SELECT count(*)::int AS admitted, (count(*) FILTER (WHERE priority > 1))::int AS ordinary
+          FROM public.live_jobs WHERE marketplace = %(marketplace)s AND admit_time IS NOT NULL
+    ), room AS MATERIALIZED (
+        SELECT CASE WHEN is_paused THEN 0 ELSE capacity END AS capacity, admitted, ordinary,
+               CASE WHEN is_paused THEN 0
+                    ELSE least(%(limit)s, greatest(capacity - admitted, 0) + %(beyond)s) END AS look
+          FROM slots, held
+    ), queues AS MATERIALIZED (
+        SELECT p.priority, coalesce(c.virtual_time, 0) AS clock
+          FROM generate_series(1, 4) AS p(priority)
+          LEFT JOIN public.admission_clocks AS c
+            ON c.marketplace = %(marketplace)s AND c.priority = p.priority
+    ), tenants AS MATERIALIZED (
+        SELECT q.priority, w.tenant_id, w.tag, true AS is_waiting
+          FROM room, queues AS q CROSS JOIN LATERAL (
+              SELECT t.tenant_id, t.tag FROM public.admission_tenants AS t
+               WHERE t.marketplace = %(marketplace)s AND t.priority = q.priority AND t.is_waiting
+               ORDER BY t.tag, t.tenant_id LIMIT room.look) AS w
+        UNION ALL
+        SELECT q.priority, h.tenant_id, t.tag, false
+          FROM room, queues AS q CROSS JOIN unnest(%(tenants)s::bigint[]) AS h(tenant_id)
+          LEFT JOIN public.admission_tenants AS t
+            ON t.marketplace = %(marketplace)s AND t.priority = q.priority AND t.tenant_id = h.tenant_id
+         WHERE room.look > 0 AND t.is_waiting IS NOT TRUE
+           AND EXISTS (SELECT 1 FROM public.account_gates AS g CROSS JOIN LATERAL (
+                           SELECT 1 FROM public.live_jobs AS l
+                            WHERE l.marketplace = %(marketplace)s AND l.account_id = g.account_id
+                              AND l.priority = q.priority AND l.state = 'PENDING'
+                              AND l.next_time <= l.queue_time LIMIT 1) AS any_job
+                        WHERE g.tenant_id = h.tenant_id AND g.marketplace = %(marketplace)s
+                          AND g.state = 'CONNECTED' AND g.pause_time IS NULL OFFSET 0)
+    ), shares AS MATERIALIZED (
+        SELECT t.priority, least(r.look, greatest(2, ceil(2.0 * r.look / count(*))))::int AS share,
+               count(*) FILTER (WHERE t.is_waiting) < r.look AS is_whole
+          FROM tenants AS t, room AS r GROUP BY t.priority, r.look
     )
-    SELECT j.job_id
-      FROM ready AS r JOIN public.live_jobs AS j USING (job_id)
-     WHERE r.max_admitted_jobs IS NULL
-        OR r.place + (SELECT count(*) FROM public.live_jobs AS a
-                       WHERE a.account_id = r.account_id AND a.admit_time IS NOT NULL) <= r.max_admitted_jobs
-     ORDER BY r.priority, r.sequence
-     LIMIT %(limit)s"""
+    SELECT r.capacity, r.admitted, r.ordinary, q.priority, q.clock, s.is_whole,
+           EXISTS (SELECT 1 FROM public.admission_tenants AS d
+                    WHERE d.marketplace = %(marketplace)s AND d.priority = q.priority AND NOT d.is_waiting
+                      AND d.tag > q.clock),
+           t.tenant_id, t.tag, t.is_waiting, s.share, j.sequence, j.job_id, j.account_id, j.account_room
+      FROM room AS r
+      LEFT JOIN (tenants AS t JOIN queues AS q USING (priority) JOIN shares AS s USING (priority)) ON true
+      LEFT JOIN LATERAL (
+          SELECT o.*
+            FROM public.account_gates AS g
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN g.max_admitted_jobs IS NOT NULL THEN
+                           g.max_admitted_jobs - (SELECT count(*) FROM public.live_jobs AS a
+                                                   WHERE a.marketplace = %(marketplace)s
+                                                     AND a.account_id = g.account_id
+                                                     AND a.admit_time IS NOT NULL)
+                       END::int AS account_room OFFSET 0) AS room
+            CROSS JOIN LATERAL (
+                SELECT l.sequence, l.job_id, l.account_id, room.account_room
+                  FROM public.live_jobs AS l
+                 WHERE l.marketplace = %(marketplace)s AND l.account_id = g.account_id
+                   AND l.priority = t.priority AND l.state = 'PENDING' AND l.next_time <= l.queue_time
+                   AND l.expire_time > now() AND NOT (
+                           EXISTS (SELECT 1 FROM public.live_jobs AS e
+                                    WHERE e.account_id = l.account_id AND e.product_id = l.product_id
+                                      AND e.product_id IS NOT NULL AND e.admit_time IS NOT NULL OFFSET 0)
+                        OR EXISTS (SELECT 1 FROM public.live_jobs AS e
+                                    WHERE e.account_id = l.account_id AND e.product_id = l.product_id
+                                      AND e.sequence < l.sequence AND NOT e.is_duplicate
+                                      AND e.state IN ('PENDING', 'RUNNING', 'PAUSED') OFFSET 0)
+                        OR EXISTS (SELECT 1 FROM public.live_jobs AS e
+                                    WHERE e.account_id = l.account_id AND e.product_id = l.product_id
+                                      AND e.sequence < l.sequence AND e.is_duplicate
+                                      AND e.state IN ('PENDING', 'RUNNING', 'PAUSED') OFFSET 0))
+                 ORDER BY l.sequence
+                 LIMIT greatest(least(s.share, room.account_room), 0)) AS o
+           WHERE g.tenant_id = t.tenant_id AND g.marketplace = %(marketplace)s
+             AND g.state = 'CONNECTED' AND g.pause_time IS NULL
+           ORDER BY o.sequence LIMIT s.share) AS j ON true"""
+
+_SAVE_TENANTS: LiteralString = """
+    INSERT INTO public.admission_tenants AS t (marketplace, priority, tenant_id, tag, is_waiting)
+    SELECT %b, u.* FROM unnest(%b::int[], %b::bigint[], %b::float8[], %b::boolean[]) AS u
+        ON CONFLICT (marketplace, priority, tenant_id) DO UPDATE
+           SET tag = excluded.tag, is_waiting = excluded.is_waiting"""
+
+_DELETE_TENANTS: LiteralString = """
+    DELETE FROM public.admission_tenants AS t USING unnest(%b::int[], %b::bigint[]) AS u(priority, tenant_id)
+     WHERE t.marketplace = %b AND t.priority = u.priority AND t.tenant_id = u.tenant_id"""
+
+# Debts that the clock has reached are none.
+_SAVE_CLOCKS: LiteralString = """
+    WITH u AS (
+        SELECT * FROM unnest(%(priorities)b::int[], %(clocks)b::float8[]) AS u(priority, virtual_time)
+    ), paid AS (
+        DELETE FROM public.admission_tenants AS t USING u
+         WHERE t.marketplace = %(marketplace)b AND t.priority = u.priority AND NOT t.is_waiting
+           AND t.tag <= u.virtual_time
+    )
+    INSERT INTO public.admission_clocks (marketplace, priority, virtual_time)
+    SELECT %(marketplace)b, u.priority, u.virtual_time FROM u
+        ON CONFLICT (marketplace, priority) DO UPDATE SET virtual_time = excluded.virtual_time"""
+
+_RESET: LiteralString = """
+    WITH clocks AS (
+        DELETE FROM public.admission_clocks WHERE marketplace = %(marketplace)b AND priority = ANY(%(priorities)b)
+    )
+    DELETE FROM public.admission_tenants
+     WHERE marketplace = %(marketplace)b AND priority = ANY(%(priorities)b)"""
+
+# SKIP LOCKED: whoever holds the row decides about the job just now, and the next tick comes soon.
+_WAKE: LiteralString = """
+    UPDATE public.live_jobs AS j
+       SET next_time = j.queue_time,
+           wait_reason = CASE WHEN j.wait_reason IN ('RETRY_BACKOFF', 'RATE_LIMITED') THEN NULL
+                              ELSE j.wait_reason END
+      FROM (SELECT job_id FROM public.live_jobs
+             WHERE state = 'PENDING' AND next_time > queue_time AND next_time <= now()
+             ORDER BY next_time LIMIT %s FOR UPDATE SKIP LOCKED) AS due
+     WHERE j.job_id = due.job_id
+    RETURNING j.marketplace, j.tenant_id"""
+
+_RESUME_CONNECTED: LiteralString = """
+    UPDATE public.live_jobs AS j SET wait_reason = NULL, next_time = j.queue_time
+      FROM (SELECT l.job_id FROM public.live_jobs AS l JOIN public.account_gates AS g USING (account_id)
+             WHERE l.state = 'PENDING' AND l.wait_reason = 'ACCOUNT_RECONNECT_REQUIRED'
+               AND g.state = 'CONNECTED' AND l.account_id = ANY(%s)
+             ORDER BY l.job_id FOR UPDATE OF l) AS due
+     WHERE j.job_id = due.job_id
+    RETURNING j.marketplace, j.tenant_id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a pass decides by."""
+
+    room: Room
+    queues: dict[int, Queue]
+    tenants: list[QueuedTenant]
 
 
 async def lock(connection: Connection, marketplace: str) -> None:
@@ -48,15 +178,71 @@ async def lock(connection: Connection, marketplace: str) -> None:
     await connection.execute(_LOCK, (marketplace,))
 
 
-async def count_free_slots(connection: Connection, marketplace: str) -> int:
-    """Returns the slots of live connectors less the jobs that hold one; may be negative."""
-    cursor = await connection.execute(_COUNT_FREE, {"marketplace": marketplace})
-    row = await cursor.fetchone()
-    return 0 if row is None else int(row[0])
+async def find(
+    connection: Connection, marketplace: str, tenants: Collection[int], limit: int
+) -> AsyncCursor[Any]:
+    """Looks at the slots, the tenants that wait, and those named; `read_situation` reads the answer."""
+    parameters = {
+        "marketplace": marketplace,
+        # Of one type whatever the values: a statement is prepared once for each.
+        "tenants": [Int8(tenant_id) for tenant_id in tenants],
+        "limit": limit,
+        "beyond": LOOK_BEYOND,
+    }
+    return await connection.execute(FIND, parameters, binary=True)
 
 
-async def find_candidates(connection: Connection, marketplace: str, limit: int) -> list[UUID]:
-    """Returns the jobs to admit, in order."""
-    parameters = {"marketplace": marketplace, "limit": limit}
-    cursor = await connection.execute(_FIND_CANDIDATES, parameters)
-    return [row[0] for row in await cursor.fetchall()]
+async def read_situation(cursor: AsyncCursor[Any]) -> Situation:
+    """Returns what was found."""
+    rows = await cursor.fetchall()
+    capacity, admitted, ordinary = rows[0][:3]
+    queues: dict[int, Queue] = {}
+    tenants: dict[tuple[int, int], QueuedTenant] = {}
+    jobs: dict[tuple[int, int], list[Candidate]] = {}
+    shares: dict[int, int] = {}
+    for _, _, _, priority, clock, is_whole, has_debtors, tenant_id, tag, is_waiting, share, *job in rows:
+        if tenant_id is None:
+            continue
+        key = (priority, tenant_id)
+        if key not in tenants:
+            queues.setdefault(priority, Queue(clock, is_whole, has_debtors))
+            tenants[key] = QueuedTenant(priority, tenant_id, tag, is_waiting, jobs.setdefault(key, []))
+            shares[priority] = share
+        if job[0] is not None:
+            jobs[key].append(Candidate(*job))
+    for key, tenant in tenants.items():
+        jobs[key].sort()
+        tenant.has_more = len(jobs[key]) >= shares[tenant.priority]
+    return Situation(Room.of(capacity, admitted, ordinary), queues, list(tenants.values()))
+
+
+async def save(connection: Connection, marketplace: str, choice: Choice) -> None:
+    """Stores what a pass changed of the queues; sends only."""
+    if choice.reset:
+        await connection.execute(_RESET, {"marketplace": marketplace, "priorities": choice.reset})
+    if choice.gone:
+        await connection.execute(_DELETE_TENANTS, [*_columns(choice.gone), marketplace])
+    if choice.rows:
+        await connection.execute(_SAVE_TENANTS, [marketplace, *_columns(choice.rows)])
+    if choice.clocks:
+        parameters = {
+            "marketplace": marketplace,
+            "priorities": list(choice.clocks),
+            "clocks": list(choice.clocks.values()),
+        }
+        await connection.execute(_SAVE_CLOCKS, parameters)
+
+
+async def wake(connection: Connection, limit: int) -> list[tuple[str, int]]:
+    """Makes jobs ready whose time has come; returns (marketplace, tenant) of each."""
+    return [(row[0], row[1]) for row in await (await connection.execute(_WAKE, (limit,))).fetchall()]
+
+
+async def resume_connected(connection: Connection, account_ids: Iterable[UUID]) -> list[tuple[str, int]]:
+    """Makes jobs ready that wait for accounts which are connected by now; returns (marketplace, tenant) of each."""
+    cursor = await connection.execute(_RESUME_CONNECTED, (list(account_ids),))
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

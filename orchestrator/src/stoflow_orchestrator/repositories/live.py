@@ -26,7 +26,7 @@ _LOCK_JOBS: LiteralString = """
     SELECT now(), j.job_id, j.tenant_id, j.marketplace, j.account_id, j.product_id, j.site, j.action,
            j.manifest_version, j.assignment, j.max_retries, j.run, j.queue_time, j.state, j.wait_reason,
            j.task_position, j.failure, j.event_sequence, j.next_time, j.admit_time, j.start_time, j.finish_time,
-           j.batch_id
+           j.batch_id, j.priority
       FROM (SELECT now()) AS clock LEFT JOIN LATERAL (
                SELECT * FROM public.live_jobs WHERE job_id = ANY(%(job_ids)b) ORDER BY job_id FOR UPDATE
            ) AS j ON true"""

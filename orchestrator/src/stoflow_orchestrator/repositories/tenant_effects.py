@@ -39,6 +39,11 @@ _REFUSE_ACCOUNT = sql.SQL("""
     UPDATE {schema}.accounts SET state = 'RECONNECT_REQUIRED', update_time = now()
      WHERE account_id = ANY(%s) AND state = 'CONNECTED'""")
 
+# The filter below takes no lock on a gate that is closed already, which a reconnection may be opening just now: without
+# this one the job would wait for a reconnection that has happened.
+_LOCK_GATES = """
+    SELECT 1 FROM public.account_gates WHERE account_id = ANY(%s) ORDER BY account_id FOR UPDATE"""
+
 _CLOSE_GATES = """
     UPDATE public.account_gates SET state = 'RECONNECT_REQUIRED'
      WHERE account_id = ANY(%s) AND state = 'CONNECTED'"""
@@ -73,7 +78,9 @@ async def refuse_accounts(connection: Connection, accounts: Iterable[tuple[int, 
     """Marks accounts as to be connected again, for people and for admission."""
     await connection.execute(_LOCK_TIMEOUT)
     ordered = sorted(accounts)
-    await connection.execute(_CLOSE_GATES, ([account_id for _, account_id in ordered],))
+    account_ids = [account_id for _, account_id in ordered]
+    await connection.execute(_LOCK_GATES, (account_ids,))
+    await connection.execute(_CLOSE_GATES, (account_ids,))
     for tenant_id, group in groupby(ordered, key=lambda pair: pair[0]):
         statement = _REFUSE_ACCOUNT.format(schema=sql.Identifier(tenant_schema(tenant_id)))
         await connection.execute(statement, ([account_id for _, account_id in group],), prepare=False)

@@ -35,12 +35,15 @@ from stoflow_orchestrator.services.secret_box import SecretBox
 from stoflow_orchestrator.services.tenants import TenantDirectory
 from stoflow_orchestrator.storable import storable_violations
 from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
+from stoflow_service_kit.logs import get_logger
+
+log = get_logger(__name__)
 
 # Settings travel with every task of the account.
 MAX_SETTINGS_BYTES = 64 * 1024
 
-ResumeJobs = Callable[[AsyncConnection, UUID], Awaitable[None]]
-"""Lets an account's jobs that wait with ACCOUNT_RECONNECT_REQUIRED go on, in the given transaction."""
+ResumeJobs = Callable[[UUID], Awaitable[None]]
+"""Lets an account's jobs that wait with ACCOUNT_RECONNECT_REQUIRED go on; the account is CONNECTED by then."""
 
 
 class AccountService:
@@ -123,10 +126,21 @@ class AccountService:
         account_id = UUID(request.account_id)
         mutation = describe_mutation(request.tenant_id, request.request_id, request, str(account_id))
         async with self._database.tenant_transaction(request.tenant_id) as connection:
-            if await claim_mutation(connection, mutation) is None:
+            is_first = await claim_mutation(connection, mutation) is None
+            if is_first:
                 await self._reconnect(connection, account_id, request)
             row = await get_account(connection, account_id)
+        if is_first:
+            await self._resume(account_id)
         return account_message(request.tenant_id, row)
+
+    async def _resume(self, account_id: UUID) -> None:
+        # Not in the transaction above: it holds the gate, and commands lock jobs before gates.
+        try:
+            await self._resume_jobs(account_id)
+        except Exception:
+            # The account is connected, and the reaper finds its jobs within a second.
+            log.warning("resume_left_to_the_reaper", account_id=str(account_id), exc_info=True)
 
     async def _reconnect(
         self, connection: AsyncConnection, account_id: UUID, request: ReconnectAccountRequest
@@ -140,7 +154,6 @@ class AccountService:
         sealed = self._seal(request.tenant_id, account_id, request.credentials)
         await CredentialRepository(connection).replace(account_id, sealed, expire_time)
         await accounts.set_state(account_id, "CONNECTED")
-        await self._resume_jobs(connection, account_id)
 
     async def get(self, tenant_id: int, account_id: UUID) -> Account:
         """Returns one account, without its credentials.

@@ -37,10 +37,45 @@ def upgrade() -> None:
         sa.Column("marketplace", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("max_admitted_jobs", sa.Integer(), nullable=True),
+        sa.Column("pause_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("pause_reason", sa.Text(), server_default="", nullable=False),
+        sa.CheckConstraint("max_admitted_jobs > 0", name=op.f("ck_account_gates_max_admitted_jobs")),
         sa.CheckConstraint(
             "state IN ('CONNECTED', 'RECONNECT_REQUIRED')", name=op.f("ck_account_gates_state")
         ),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account_gates")),
+        schema="public",
+    )
+    op.create_index(
+        "ix_account_gates_tenant",
+        "account_gates",
+        ["tenant_id", "marketplace"],
+        unique=False,
+        schema="public",
+    )
+    op.create_table(
+        "admission_clocks",
+        sa.Column("marketplace", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("virtual_time", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("marketplace", "priority", name=op.f("pk_admission_clocks")),
+        schema="public",
+    )
+    op.create_table(
+        "admission_tenants",
+        sa.Column("marketplace", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("tag", sa.Float(), nullable=False),
+        sa.Column("is_waiting", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("marketplace", "priority", "tenant_id", name=op.f("pk_admission_tenants")),
+        schema="public",
+    )
+    op.create_index(
+        "ix_admission_tenants_next",
+        "admission_tenants",
+        ["marketplace", "priority", "is_waiting", "tag", "tenant_id"],
+        unique=False,
         schema="public",
     )
     op.create_table(
@@ -56,6 +91,7 @@ def upgrade() -> None:
         sa.Column("marketplace", sa.Text(), nullable=False),
         sa.Column("versions", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column("drain_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "register_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
@@ -80,6 +116,39 @@ def upgrade() -> None:
             "register_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
         sa.PrimaryKeyConstraint("marketplace", "version", name=op.f("pk_connector_manifests")),
+        schema="public",
+    )
+    op.create_table(
+        "dead_letters",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("marketplace", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("product_id", sa.Uuid(), nullable=True),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("site", sa.Text(), nullable=False),
+        sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("error_code", sa.Text(), nullable=False),
+        sa.Column("error_class", sa.Text(), nullable=False),
+        sa.Column("failure", sa.LargeBinary(), nullable=False),
+        sa.Column("finish_time", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("state IN ('FAILED', 'EXPIRED')", name=op.f("ck_dead_letters_state")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_dead_letters")),
+        schema="public",
+    )
+    op.create_index(
+        "ix_dead_letters_finish_time",
+        "dead_letters",
+        ["finish_time", "job_id"],
+        unique=False,
+        schema="public",
+    )
+    op.create_index(
+        "ix_dead_letters_tenant",
+        "dead_letters",
+        ["tenant_id", "finish_time", "job_id"],
+        unique=False,
         schema="public",
     )
     op.create_table(
@@ -111,6 +180,14 @@ def upgrade() -> None:
             name=op.f("uq_effects_account_id_product_id_site_name"),
         ),
         schema="public",
+    )
+    op.create_index(
+        "ix_effects_unresolved",
+        "effects",
+        ["effect_id"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("state = 'UNRESOLVED'"),
     )
     op.create_table(
         "live_batches",
@@ -243,14 +320,6 @@ def upgrade() -> None:
         schema="public",
     )
     op.create_index(
-        "ix_live_jobs_admission",
-        "live_jobs",
-        ["marketplace", "priority", "sequence"],
-        unique=False,
-        schema="public",
-        postgresql_where=sa.text("state = 'PENDING'"),
-    )
-    op.create_index(
         "ix_live_jobs_archive",
         "live_jobs",
         ["tenant_id"],
@@ -267,6 +336,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_live_jobs_duplicates",
+        "live_jobs",
+        ["account_id", "product_id"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("state IN ('PENDING', 'RUNNING', 'PAUSED') AND is_duplicate"),
+    )
+    op.create_index(
         "ix_live_jobs_expire_time",
         "live_jobs",
         ["expire_time"],
@@ -275,9 +352,33 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('PENDING', 'RUNNING', 'PAUSED')"),
     )
     op.create_index(
+        "ix_live_jobs_held",
+        "live_jobs",
+        ["next_time"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("state = 'PENDING' AND next_time > queue_time"),
+    )
+    op.create_index(
+        "ix_live_jobs_ready",
+        "live_jobs",
+        ["marketplace", "account_id", "priority", "sequence"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("state = 'PENDING' AND next_time <= queue_time"),
+    )
+    op.create_index(
+        "ix_live_jobs_reconnect",
+        "live_jobs",
+        ["account_id"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("state = 'PENDING' AND wait_reason = 'ACCOUNT_RECONNECT_REQUIRED'"),
+    )
+    op.create_index(
         "ix_live_jobs_slots",
         "live_jobs",
-        ["marketplace"],
+        ["marketplace", "account_id"],
         unique=False,
         schema="public",
         postgresql_where=sa.text("admit_time IS NOT NULL"),
@@ -301,6 +402,16 @@ def upgrade() -> None:
         schema="public",
         postgresql_where=sa.text("state IN ('PENDING', 'RUNNING', 'PAUSED') AND NOT is_duplicate"),
         postgresql_nulls_not_distinct=True,
+    )
+    op.create_table(
+        "marketplace_gates",
+        sa.Column("marketplace", sa.Text(), nullable=False),
+        sa.Column("pause_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("pause_reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("max_admitted_jobs", sa.Integer(), nullable=True),
+        sa.CheckConstraint("max_admitted_jobs > 0", name=op.f("ck_marketplace_gates_max_admitted_jobs")),
+        sa.PrimaryKeyConstraint("marketplace", name=op.f("pk_marketplace_gates")),
+        schema="public",
     )
     op.create_table(
         "marketplace_mappings",
@@ -338,12 +449,36 @@ def upgrade() -> None:
         "outbox",
         sa.Column("message_id", sa.Uuid(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_outbox")),
         schema="public",
     )
     op.create_index(op.f("ix_outbox_create_time"), "outbox", ["create_time"], unique=False, schema="public")
+    op.create_table(
+        "result_events",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "transaction_id",
+            sa.BigInteger(),
+            server_default=sa.text("pg_current_xact_id()::text::bigint"),
+            nullable=False,
+        ),
+        sa.Column("create_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("ended_counts", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_result_events")),
+        schema="public",
+    )
+    op.create_index(
+        "ix_result_events_create_time", "result_events", ["create_time"], unique=False, schema="public"
+    )
+    op.create_index(
+        "ix_result_events_order",
+        "result_events",
+        ["transaction_id", "message_id"],
+        unique=False,
+        schema="public",
+    )
     op.create_table(
         "tenants",
         sa.Column("tenant_id", sa.BigInteger(), autoincrement=True, nullable=False),
