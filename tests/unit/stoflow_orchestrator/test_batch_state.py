@@ -51,10 +51,11 @@ def test_state_is_what_a_recount_of_the_jobs_says(
 
 def test_expired_and_cancelled_jobs_end_a_batch_like_failed_ones() -> None:
     """A batch of nothing but expired jobs is FAILED, not RUNNING for ever."""
-    values = {"total": 3, "ended": 3, "is_started": False, "is_cancelled": False}
-    assert batch_state(completed=0, **values) is BatchState.FAILED
-    assert batch_state(completed=1, **values) is BatchState.PARTIALLY_FAILED
-    assert batch_state(completed=3, **values) is BatchState.COMPLETED
+    states = [
+        batch_state(total=3, ended=3, completed=completed, is_started=False, is_cancelled=False)
+        for completed in (0, 1, 3)
+    ]
+    assert states == [BatchState.FAILED, BatchState.PARTIALLY_FAILED, BatchState.COMPLETED]
 
 
 def _job(batch_id: uuid.UUID | None, state: JobState) -> Job:

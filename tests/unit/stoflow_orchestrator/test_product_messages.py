@@ -15,11 +15,16 @@ from stoflow.catalog.v1.product_pb2 import (
     AttributeValues,
     Condition,
     MarketplaceOverride,
+    Product,
     ProductContent,
 )
 from stoflow.common.v1.money_pb2 import Money
 
-from stoflow_orchestrator.messages.product import content_values, product_for_marketplace, product_message
+from stoflow_orchestrator.messages.product import (
+    content_values,
+    fill_product_for_marketplace,
+    product_message,
+)
 from stoflow_orchestrator.messages.times import to_datetime, to_timestamp
 from stoflow_orchestrator.services.currencies import CURRENCY_CODES
 from stoflow_orchestrator.services.products import currency_violations
@@ -79,7 +84,9 @@ def test_content_survives_its_row(content: ProductContent) -> None:
 def test_marketplace_gets_its_override(content: ProductContent, marketplace: str) -> None:
     """Fields present in the marketplace's override replace the product's own, empty texts too; no other does."""
     override = next((o for o in content.overrides if o.marketplace == marketplace), MarketplaceOverride())
-    seen = product_for_marketplace(7, row(content), marketplace).content
+    product = Product()
+    fill_product_for_marketplace(product, 7, row(content), marketplace)
+    seen = product.content
     assert seen.title == (override.title if override.HasField("title") else content.title)
     assert seen.description == (
         override.description if override.HasField("description") else content.description

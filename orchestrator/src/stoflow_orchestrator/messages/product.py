@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row
 from stoflow.catalog.v1.product_pb2 import (
-    AttributeValues,
     Condition,
     MarketplaceOverride,
     Product,
     ProductContent,
-    ProductImage,
 )
-from stoflow.common.v1.money_pb2 import Money
 
-from stoflow_orchestrator.messages.times import to_timestamp
+from stoflow_orchestrator.messages.times import set_timestamp
 
 CONDITION_PREFIX = "CONDITION_"
+_CONDITIONS = {name.removeprefix(CONDITION_PREFIX): value for name, value in Condition.items()}
 
 
 def content_values(content: ProductContent) -> dict[str, Any]:
@@ -52,49 +50,43 @@ def _override_values(override: MarketplaceOverride) -> dict[str, Any]:
 
 def product_message(tenant_id: int, row: Row[Any]) -> Product:
     """Converts a product as its owner sees it; overrides come ordered by marketplace."""
-    content = _content(row, {})
-    content.overrides.extend(
+    product = Product()
+    _fill_product(product, tenant_id, row, {})
+    product.content.overrides.extend(
         _override_message(marketplace, values) for marketplace, values in sorted(row.overrides.items())
     )
-    return _product(tenant_id, row, content)
+    return product
 
 
-def product_for_marketplace(tenant_id: int, row: Row[Any], marketplace: str) -> Product:
-    """Converts a product as one marketplace gets it: its override applied, none left."""
-    return _product(tenant_id, row, _content(row, row.overrides.get(marketplace, {})))
+def fill_product_for_marketplace(product: Product, tenant_id: int, row: Row[Any], marketplace: str) -> None:
+    """Fills an empty product in as one marketplace gets it: its override applied, none left."""
+    _fill_product(product, tenant_id, row, row.overrides.get(marketplace, {}))
 
 
-def _product(tenant_id: int, row: Row[Any], content: ProductContent) -> Product:
-    return Product(
-        product_id=str(row.product_id),
-        tenant_id=tenant_id,
-        content=content,
-        images=_images(row.images),
-        version=row.version,
-        create_time=to_timestamp(row.create_time),
-        update_time=to_timestamp(row.update_time),
-    )
+# Set field by field: messages handed to constructors are copied, and a batch converts thousands of products.
+def _fill_product(product: Product, tenant_id: int, row: Row[Any], override: Mapping[str, Any]) -> None:
+    product.product_id = str(row.product_id)
+    product.tenant_id = tenant_id
+    product.version = row.version
+    set_timestamp(product.create_time, row.create_time)
+    set_timestamp(product.update_time, row.update_time)
+    _fill_content(product.content, row, override)
+    for image in row.images:
+        product.images.add(**image)
 
 
-def _content(row: Row[Any], override: Mapping[str, Any]) -> ProductContent:
-    return ProductContent(
-        sku=row.sku,
-        title=override.get("title", row.title),
-        description=override.get("description", row.description),
-        price=Money(
-            currency_code=override.get("price_currency", row.price_currency),
-            amount_minor=override.get("price_minor", row.price_minor),
-        ),
-        stock_quantity=row.stock_quantity,
-        brand=row.brand,
-        category=row.category,
-        condition=Condition.Value(CONDITION_PREFIX + row.condition),
-        attributes={name: AttributeValues(values=values) for name, values in row.attributes.items()},
-    )
-
-
-def _images(images: Sequence[Mapping[str, Any]]) -> list[ProductImage]:
-    return [ProductImage(**image) for image in images]
+def _fill_content(content: ProductContent, row: Row[Any], override: Mapping[str, Any]) -> None:
+    content.sku = row.sku
+    content.title = override.get("title", row.title)
+    content.description = override.get("description", row.description)
+    content.price.currency_code = override.get("price_currency", row.price_currency)
+    content.price.amount_minor = override.get("price_minor", row.price_minor)
+    content.stock_quantity = row.stock_quantity
+    content.brand = row.brand
+    content.category = row.category
+    content.condition = _CONDITIONS[row.condition]
+    for name, values in row.attributes.items():
+        content.attributes[name].values.extend(values)
 
 
 def _override_message(marketplace: str, values: Mapping[str, Any]) -> MarketplaceOverride:

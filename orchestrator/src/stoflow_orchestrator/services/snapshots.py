@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -9,10 +10,13 @@ from uuid import UUID
 from sqlalchemy import Row
 from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
-from stoflow_orchestrator.messages.product import product_for_marketplace
+from stoflow_orchestrator.messages.product import fill_product_for_marketplace
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.product import ProductRepository
 from stoflow_orchestrator.repositories.reference import ReferenceRepository
+
+# Other calls are served in between.
+PRODUCTS_A_TURN = 250
 
 # Our value of each attribute of a product, by attribute and key: a marketplace's own value.
 _Mappings = Mapping[tuple[str, str], str]
@@ -45,20 +49,22 @@ class SnapshotLoader:
                 marketplace, {row.category for row in rows}, {row.condition for row in rows}
             )
         mappings = {(mapping.attribute, mapping.key): mapping.value for mapping in found}
-        return {row.product_id: _snapshot(tenant_id, row, marketplace, mappings) for row in rows}
+        snapshots: dict[UUID, ProductSnapshot] = {}
+        for index, row in enumerate(rows):
+            if index % PRODUCTS_A_TURN == 0:
+                await asyncio.sleep(0)
+            snapshots[row.product_id] = _snapshot(tenant_id, row, marketplace, mappings)
+        return snapshots
 
 
 def _snapshot(tenant_id: int, row: Row[Any], marketplace: str, mappings: _Mappings) -> ProductSnapshot:
-    values = {
-        attribute: mappings[attribute, key]
-        for attribute, key in (("category", row.category), ("condition", row.condition))
-        if (attribute, key) in mappings
-    }
+    snapshot = ProductSnapshot()
+    fill_product_for_marketplace(snapshot.product, tenant_id, row, marketplace)
+    for attribute, key in (("category", row.category), ("condition", row.condition)):
+        if (value := mappings.get((attribute, key))) is not None:
+            snapshot.mappings[attribute] = value
     category = row.overrides.get(marketplace, {}).get("category_id")
     # An empty one is as good as none: no marketplace has a category without an id.
     if category:
-        values["category"] = category
-    return ProductSnapshot(
-        product=product_for_marketplace(tenant_id, row, marketplace),
-        mappings=values,
-    )
+        snapshot.mappings["category"] = category
+    return snapshot
