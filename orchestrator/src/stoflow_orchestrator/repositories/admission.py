@@ -21,8 +21,13 @@ Connection = AsyncConnection[Any]
 # Jobs looked at beyond the free slots: they tell which priorities are left waiting.
 LOOK_BEYOND = 8
 
-# A blocking lock: with a try-lock a pass that gives up loses the wake-up that it was meant to serve.
-_LOCK: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('admission:' || %s, 0))"
+# A blocking lock: with a try-lock a pass that gives up loses the wake-up that it was meant to serve. The settings are
+# for the search that follows: planning it anew would take longer than running it, and a plan made while the tables
+# were small must not read them whole once they are not.
+_LOCK: LiteralString = """
+    SELECT pg_advisory_xact_lock(hashtextextended('admission:' || %s, 0)),
+           set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+           set_config('enable_sort', 'off', true), set_config('jit', 'off', true)"""
 
 # An earlier job for the same account and product goes before a later one, so that a publish and a delete end in the
 # order in which they were asked for. OFFSET 0 keeps the planner from joining these with everything that waits.
@@ -57,28 +62,34 @@ FIND: LiteralString = """
         UNION ALL
         SELECT q.priority, h.tenant_id, t.tag, false
           FROM room, queues AS q CROSS JOIN unnest(%(tenants)s::bigint[]) AS h(tenant_id)
-          LEFT JOIN public.admission_tenants AS t
-            ON t.marketplace = %(marketplace)s AND t.priority = q.priority AND t.tenant_id = h.tenant_id
+          LEFT JOIN LATERAL (
+              SELECT a.tag, a.is_waiting FROM public.admission_tenants AS a
+               WHERE a.marketplace = %(marketplace)s AND a.priority = q.priority AND a.tenant_id = h.tenant_id
+               LIMIT 1) AS t ON true
          WHERE room.look > 0 AND t.is_waiting IS NOT TRUE
            AND EXISTS (SELECT 1 FROM public.account_gates AS g CROSS JOIN LATERAL (
                            SELECT 1 FROM public.live_jobs AS l
                             WHERE l.marketplace = %(marketplace)s AND l.account_id = g.account_id
                               AND l.priority = q.priority AND l.state = 'PENDING'
-                              AND l.next_time <= l.queue_time LIMIT 1) AS any_job
+                              AND l.next_time <= l.queue_time
+                            ORDER BY l.sequence LIMIT 1) AS any_job
                         WHERE g.tenant_id = h.tenant_id AND g.marketplace = %(marketplace)s
                           AND g.state = 'CONNECTED' AND g.pause_time IS NULL OFFSET 0)
     ), shares AS MATERIALIZED (
-        SELECT t.priority, least(r.look, greatest(2, ceil(2.0 * r.look / count(*))))::int AS share,
-               count(*) FILTER (WHERE t.is_waiting) < r.look AS is_whole
-          FROM tenants AS t, room AS r GROUP BY t.priority, r.look
+        SELECT q.priority, q.clock, n.share, n.is_whole,
+               coalesce(q.clock < (SELECT d.tag FROM public.admission_tenants AS d
+                                    WHERE d.marketplace = %(marketplace)s AND d.priority = q.priority
+                                      AND NOT d.is_waiting
+                                    ORDER BY d.tag DESC, d.tenant_id DESC LIMIT 1), false) AS has_debtors
+          FROM (SELECT t.priority, least(r.look, greatest(2, ceil(2.0 * r.look / count(*))))::int AS share,
+                       count(*) FILTER (WHERE t.is_waiting) < r.look AS is_whole
+                  FROM tenants AS t, room AS r GROUP BY t.priority, r.look) AS n
+          JOIN queues AS q USING (priority)
     )
-    SELECT r.capacity, r.admitted, r.ordinary, q.priority, q.clock, s.is_whole,
-           EXISTS (SELECT 1 FROM public.admission_tenants AS d
-                    WHERE d.marketplace = %(marketplace)s AND d.priority = q.priority AND NOT d.is_waiting
-                      AND d.tag > q.clock),
+    SELECT r.capacity, r.admitted, r.ordinary, s.priority, s.clock, s.is_whole, s.has_debtors,
            t.tenant_id, t.tag, t.is_waiting, s.share, j.sequence, j.job_id, j.account_id, j.account_room
       FROM room AS r
-      LEFT JOIN (tenants AS t JOIN queues AS q USING (priority) JOIN shares AS s USING (priority)) ON true
+      LEFT JOIN (tenants AS t JOIN shares AS s USING (priority)) ON true
       LEFT JOIN LATERAL (
           SELECT o.*
             FROM public.account_gates AS g
