@@ -547,9 +547,6 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(once_name IS NULL) = (settle_seconds IS NULL)", name=op.f("ck_live_tasks_once_settles")
         ),
-        sa.ForeignKeyConstraint(
-            ["job_id"], ["public.live_jobs.job_id"], name=op.f("fk_live_tasks_job_id"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("task_id", name=op.f("pk_live_tasks")),
         sa.UniqueConstraint(
             "job_id",
