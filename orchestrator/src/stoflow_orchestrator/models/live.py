@@ -175,7 +175,7 @@ class LiveTask(PublicBase):
     )
 
     task_id: Mapped[UuidKey]
-    # No foreign key: only the archiver deletes jobs, with their tasks, and checking it was half the cost of an insertion.
+    # No foreign key: only the archiver deletes jobs, with their tasks; checking it was half the cost of inserting them.
     job_id: Mapped[UUID]
     position: Mapped[int]
     name: Mapped[str]
