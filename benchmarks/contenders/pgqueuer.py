@@ -13,7 +13,7 @@ from benchmarks.contenders.contender import SLOTS
 from benchmarks.contenders.peer import Peer
 from benchmarks.contenders.submitting import CALLS_IN_FLIGHT
 from benchmarks.servers import Servers
-from benchmarks.workers.pgqueuer_worker import ONLY, STEPS
+from benchmarks.workers.pgqueuer_worker import ONLY, POOL_SIZE, STEPS
 
 # Its default is 10; larger is faster for short tasks, as its guide says (tried: 10, 25, 50, 100).
 BATCH_SIZE = 50
@@ -53,7 +53,7 @@ class PgQueuerPeer(Peer):
             await tables.install()
             await tables.optimize_autovacuum()
             await connection.close()
-        self._pool = await asyncpg.create_pool(self.url, min_size=1, max_size=CALLS_IN_FLIGHT)
+        self._pool = await asyncpg.create_pool(self.url, min_size=POOL_SIZE, max_size=POOL_SIZE)
         self._queries = Queries(AsyncpgPoolDriver(self._pool))
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import grpc.aio
+import nats
 import psycopg
 from psycopg import AsyncConnection, sql
 from stoflow.jobs.v1.batch_service_pb2 import CreateBatchRequest
@@ -28,6 +29,8 @@ from stoflow_sandbox.processes import ServiceProcess, Supervisor
 
 ALL_ENDED = "SELECT NOT EXISTS (SELECT FROM live_jobs WHERE state IN ('PENDING', 'RUNNING', 'PAUSED'))"
 ALL_ARCHIVED = "SELECT NOT EXISTS (SELECT FROM live_jobs)"
+# Events of a group travel as one message, so their number says nothing; that there are some does.
+EVENTS_STREAM = "STOFLOW_EVENTS"
 ACTIONS = {4: FOUR_STEPS, 1: ONE_STEP}
 
 Submit = Callable[[Api, Sequence[Shop], str, int], Coroutine[Any, Any, None]]
@@ -121,13 +124,15 @@ class StoFlow:
 
     async def run(self, submit: Submit, shops: Sequence[Shop], jobs: int, tasks: int) -> float:
         """Submits jobs, divided evenly among the shops; returns seconds until the last is durable."""
-        last_sequence = await self._last_sequence()
+        last_sequence, last_event = await self._last_sequence(), await self._last_event()
         started = time.perf_counter()
         await submit(self.api, shops, ACTIONS[tasks], jobs // len(shops))
         await wait_until(self.watcher, ALL_ENDED, self._is_alive)
         seconds = time.perf_counter() - started
         await wait_until(self.watcher, ALL_ARCHIVED, self._is_alive)
         await self._check_counts(shops, last_sequence, jobs, tasks)
+        if await self._last_event() == last_event:
+            raise MiscountError("no event reached JetStream: events out are part of what is measured")
         return seconds
 
     async def run_one(self) -> float:
@@ -167,6 +172,14 @@ class StoFlow:
         )
         row = await cursor.fetchone()
         return int(row[0]) if row else 0
+
+    async def _last_event(self) -> int:
+        client = await nats.connect(self._servers.nats.url)
+        try:
+            info = await client.jetstream().stream_info(EVENTS_STREAM)
+        finally:
+            await client.close()
+        return info.state.last_seq
 
     async def _check_counts(self, shops: Sequence[Shop], last_sequence: int, jobs: int, tasks: int) -> None:
         one = sql.SQL(
