@@ -88,6 +88,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the refresh grant expired or belongs to another."""
     ERROR_REASON_MANIFEST_INVALID: _ErrorReason.ValueType  # 74
     """INVALID_ARGUMENT: the manifest contradicts itself; BadRequest lists every violation."""
+    ERROR_REASON_CONNECTOR_NOT_FOUND: _ErrorReason.ValueType  # 75
+    """NOT_FOUND: no such connector is alive."""
+    ERROR_REASON_EFFECT_NOT_FOUND: _ErrorReason.ValueType  # 80
+    """NOT_FOUND: no such effect."""
+    ERROR_REASON_EFFECT_STATE_INVALID: _ErrorReason.ValueType  # 81
+    """FAILED_PRECONDITION: the effect's state does not allow this."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that a StoFlow service puts into google.rpc.ErrorInfo, domain "stoflow".
@@ -160,4 +166,10 @@ ERROR_REASON_GRANT_LOST: ErrorReason.ValueType  # 73
 """FAILED_PRECONDITION: the refresh grant expired or belongs to another."""
 ERROR_REASON_MANIFEST_INVALID: ErrorReason.ValueType  # 74
 """INVALID_ARGUMENT: the manifest contradicts itself; BadRequest lists every violation."""
+ERROR_REASON_CONNECTOR_NOT_FOUND: ErrorReason.ValueType  # 75
+"""NOT_FOUND: no such connector is alive."""
+ERROR_REASON_EFFECT_NOT_FOUND: ErrorReason.ValueType  # 80
+"""NOT_FOUND: no such effect."""
+ERROR_REASON_EFFECT_STATE_INVALID: ErrorReason.ValueType  # 81
+"""FAILED_PRECONDITION: the effect's state does not allow this."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

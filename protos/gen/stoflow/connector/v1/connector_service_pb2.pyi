@@ -413,8 +413,11 @@ class HeartbeatTasksResponse(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     MUST_REGISTER_FIELD_NUMBER: _builtins.int
+    MUST_DRAIN_FIELD_NUMBER: _builtins.int
     must_register: _builtins.bool
     """The registration is unknown or expired: call RegisterConnector."""
+    must_drain: _builtins.bool
+    """An operator takes this instance out of service: it is to ask for no more task commands until its process ends."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskHeartbeatResult]:
         """One for each lease, in the order of the request."""
@@ -424,10 +427,11 @@ class HeartbeatTasksResponse(_message.Message):
         *,
         results: _abc.Iterable[Global___TaskHeartbeatResult] | None = ...,
         must_register: _builtins.bool = ...,
+        must_drain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["must_register", b"must_register", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["must_drain", b"must_drain", "must_register", b"must_register", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

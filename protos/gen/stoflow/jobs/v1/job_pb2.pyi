@@ -240,6 +240,8 @@ class _JobEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobEvent
     """It gave its slot to a job of higher priority between two tasks."""
     JOB_EVENT_TYPE_TASKS_APPENDED: _JobEventType.ValueType  # 17
     """A result appended tasks to it."""
+    JOB_EVENT_TYPE_EFFECT_SETTLED: _JobEventType.ValueType  # 18
+    """An operator settled the effect that it waited for."""
 
 class JobEventType(_JobEventType, metaclass=_JobEventTypeEnumTypeWrapper):
     """What happened to a job."""
@@ -280,6 +282,8 @@ JOB_EVENT_TYPE_YIELDED: JobEventType.ValueType  # 16
 """It gave its slot to a job of higher priority between two tasks."""
 JOB_EVENT_TYPE_TASKS_APPENDED: JobEventType.ValueType  # 17
 """A result appended tasks to it."""
+JOB_EVENT_TYPE_EFFECT_SETTLED: JobEventType.ValueType  # 18
+"""An operator settled the effect that it waited for."""
 Global___JobEventType: _TypeAlias = JobEventType  # noqa: Y015
 
 @_typing.final
@@ -524,7 +528,7 @@ class JobEvent(_message.Message):
     attempt: _builtins.int
     """Which attempt at that task, from 1; 0 when absent."""
     actor: _builtins.str
-    """Who caused it: "caller", "connector:<instance_id>" or "orchestrator"."""
+    """Who caused it: "caller", "operator", "connector:<instance_id>" or "orchestrator"."""
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
         """When, by the orchestrator's database."""
