@@ -22,7 +22,7 @@ from stoflow.catalog.v1 import (
 )
 from stoflow.common.v1 import money_pb2
 from stoflow.connector.v1 import connector_service_pb2_grpc
-from stoflow.jobs.v1 import job_service_pb2_grpc
+from stoflow.jobs.v1 import batch_service_pb2_grpc, job_service_pb2_grpc
 from stoflow.tenants.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
 from stoflow_sandbox.processes import ServiceProcess, Supervisor
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stoflow.catalog.v1.listing_service_pb2_grpc import ListingServiceAsyncStub
     from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceAsyncStub
     from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub
+    from stoflow.jobs.v1.batch_service_pb2_grpc import BatchServiceAsyncStub
     from stoflow.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from stoflow.tenants.v1.tenant_service_pb2_grpc import TenantServiceAsyncStub
 
@@ -85,6 +86,7 @@ class Stubs:
         self.listings: ListingServiceAsyncStub = listing_service_pb2_grpc.ListingServiceStub(self.channel)
         self.accounts: AccountServiceAsyncStub = account_service_pb2_grpc.AccountServiceStub(self.channel)
         self.jobs: JobServiceAsyncStub = job_service_pb2_grpc.JobServiceStub(self.channel)
+        self.batches: BatchServiceAsyncStub = batch_service_pb2_grpc.BatchServiceStub(self.channel)
         self.connector: ConnectorServiceAsyncStub = connector_service_pb2_grpc.ConnectorServiceStub(
             self.channel
         )
