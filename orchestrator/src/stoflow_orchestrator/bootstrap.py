@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.exc import OperationalError
 from stoflow.accounts.v1 import account_service_pb2_grpc
+from stoflow.admin.v1 import admin_service_pb2_grpc
 from stoflow.catalog.v1 import listing_service_pb2_grpc, product_service_pb2_grpc
 from stoflow.connector.v1 import connector_service_pb2_grpc
 from stoflow.jobs.v1 import batch_service_pb2_grpc, job_service_pb2_grpc
@@ -38,6 +39,7 @@ from stoflow_orchestrator.repositories.batch_reading import BatchReader
 from stoflow_orchestrator.repositories.database import Database, create_migration_engine
 from stoflow_orchestrator.repositories.job import JobReader
 from stoflow_orchestrator.rpc.accounts import AccountServicer
+from stoflow_orchestrator.rpc.admin import AdminServicer, AdminServices
 from stoflow_orchestrator.rpc.batches import BatchServicer
 from stoflow_orchestrator.rpc.connector import ConnectorServicer
 from stoflow_orchestrator.rpc.jobs import JobServicer
@@ -45,6 +47,11 @@ from stoflow_orchestrator.rpc.listings import ListingServicer
 from stoflow_orchestrator.rpc.products import ProductServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
+from stoflow_orchestrator.services.admin_dead_letters import AdminDeadLetters
+from stoflow_orchestrator.services.admin_effects import AdminEffects
+from stoflow_orchestrator.services.admin_events import AdminEvents
+from stoflow_orchestrator.services.admin_gates import AdminGates
+from stoflow_orchestrator.services.admin_queues import AdminQueues
 from stoflow_orchestrator.services.batch_control import BatchControl
 from stoflow_orchestrator.services.batch_creation import BatchCreation
 from stoflow_orchestrator.services.batches import BatchService
@@ -236,6 +243,23 @@ def _add_servicers(
     server.add(
         connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
         ConnectorServicer(connectors, CredentialService(database, tenants, box)),
+    )
+    control = JobControl(pool, engine.on_commit, tenants, reading)
+    server.add(
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
+        AdminServicer(_create_admin(pool, engine, control)),
+    )
+
+
+def _create_admin(
+    pool: AsyncConnectionPool[AsyncConnection[Any]], engine: Engine, control: JobControl
+) -> AdminServices:
+    return AdminServices(
+        AdminQueues(pool, engine.on_commit),
+        AdminGates(pool, engine.admission),
+        AdminDeadLetters(pool, control),
+        AdminEffects(pool, engine.on_commit),
+        AdminEvents(pool),
     )
 
 

@@ -128,6 +128,7 @@ class Instance(NamedTuple):
     marketplace: str
     versions: tuple[str, ...]
     expire_time: datetime
+    is_draining: bool = False
 
 
 def base_version(version: str) -> str:

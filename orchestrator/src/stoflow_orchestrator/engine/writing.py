@@ -13,6 +13,7 @@ from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.repositories import batch as batch_repository
+from stoflow_orchestrator.repositories import dead_letter as dead_letter_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories import outbox as outbox_repository
@@ -23,6 +24,7 @@ Connection = AsyncConnection[Any]
 RESULTS_SUBJECT = "stoflow.events.results"
 # Keeps a message far below NATS' limit of 1 MiB; an event carries at most a failure without its raw body.
 MAX_EVENTS_A_MESSAGE = 100
+DEAD_STATES = frozenset({JobState.FAILED, JobState.EXPIRED})
 
 
 async def write_changes(connection: Connection, changes: Changes) -> Publication:
@@ -52,6 +54,7 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
         await effect_repository.save_effects(connection, list(changes.changed_effects.values()))
     if changes.history:
         await live_repository.insert_history(connection, changes.history)
+    await _write_dead_letters(connection, changes)
     events = await _write_facts(connection, changes)
     # Last: every group of a batch wants this one row, and holds it until its commit.
     if deltas := batch_deltas(changes):
@@ -68,6 +71,14 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
             if job.state is not JobState.RUNNING
         },
     )
+
+
+async def _write_dead_letters(connection: Connection, changes: Changes) -> None:
+    turned = [job for job in changes.changed_jobs.values() if job.state is not job.loaded_state]
+    if dead := [job for job in turned if job.state in DEAD_STATES]:
+        await dead_letter_repository.save(connection, dead)
+    if revived := [job.job_id for job in turned if job.loaded_state in DEAD_STATES]:
+        await dead_letter_repository.forget(connection, revived)
 
 
 async def _write_facts(connection: Connection, changes: Changes) -> list[OutgoingEvents]:

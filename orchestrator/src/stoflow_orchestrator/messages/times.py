@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError
 
 # Beyond these years a time zone's offset leaves what Python and PostgreSQL can both hold.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
@@ -38,3 +41,23 @@ def to_datetime(timestamp: Timestamp) -> datetime:
     if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
         raise ValueError("out of range")
     return time
+
+
+def optional_times(message: Message, path: str, *names: str) -> dict[str, datetime]:
+    """Converts those of a message's Timestamps that are set.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, with every one that cannot be meant.
+    """
+    times: dict[str, datetime] = {}
+    violations: list[FieldViolation] = []
+    for name in names:
+        if message.HasField(name):
+            try:
+                times[name] = to_datetime(getattr(message, name))
+            except ValueError:
+                field = f"{path}.{name}" if path else name
+                violations.append(FieldViolation(field, "must be a time of the years 1970 to 9000"))
+    if violations:
+        raise InvalidArgumentError(violations)
+    return times

@@ -14,7 +14,7 @@ from stoflow_orchestrator.engine.records import Instance
 Connection = AsyncConnection[Any]
 
 _LIST_INSTANCES: LiteralString = """
-    SELECT instance_id, marketplace, versions, expire_time FROM public.connector_instances
+    SELECT instance_id, marketplace, versions, expire_time, drain_time IS NOT NULL FROM public.connector_instances
      WHERE instance_id = ANY(%s) AND expire_time > now()"""
 
 _STORE_MANIFEST: LiteralString = """
@@ -31,7 +31,7 @@ _FIND_PLANNING_MANIFEST: LiteralString = """
      WHERE m.marketplace = %(marketplace)s
      ORDER BY NOT EXISTS (
                   SELECT 1 FROM public.connector_instances AS i
-                   WHERE i.marketplace = m.marketplace AND i.expire_time > now()
+                   WHERE i.marketplace = m.marketplace AND i.expire_time > now() AND i.drain_time IS NULL
                      AND NOT split_part(m.version, '+', 1) = ANY(i.versions)
               ) DESC, m.register_time DESC
      LIMIT 1"""
@@ -55,7 +55,7 @@ _REFRESH: LiteralString = """
       FROM (SELECT instance_id, slots FROM public.connector_instances WHERE instance_id = %(instance_id)s
                FOR UPDATE) AS before
      WHERE i.instance_id = before.instance_id AND i.expire_time > now()
-    RETURNING i.marketplace, before.slots"""
+    RETURNING i.marketplace, before.slots, i.drain_time IS NOT NULL"""
 
 _DEREGISTER: LiteralString = """
     DELETE FROM public.connector_instances WHERE instance_id = %s RETURNING marketplace"""
@@ -71,7 +71,7 @@ async def load_instances(connection: Connection, instance_ids: Collection[UUID])
 
 async def read_instances(cursor: AsyncCursor[Any]) -> list[Instance]:
     """Returns the loaded instances."""
-    return [Instance(row[0], row[1], tuple(row[2]), row[3]) for row in await cursor.fetchall()]
+    return [Instance(row[0], row[1], tuple(row[2]), *row[3:]) for row in await cursor.fetchall()]
 
 
 async def store_manifest(connection: Connection, marketplace: str, version: str, manifest: bytes) -> bytes:
@@ -114,15 +114,16 @@ async def register(
 
 async def refresh(
     connection: Connection, instance_id: UUID, slots: int, ttl: timedelta
-) -> tuple[str, bool] | None:
+) -> tuple[str, bool, bool] | None:
     """Extends a registration.
 
     Returns:
-        The marketplace and whether the number of slots grew; None when the instance must register again.
+        The marketplace, whether the number of slots grew, and whether an operator drains the instance; None when it
+        must register again.
     """
     parameters = {"instance_id": instance_id, "slots": slots, "ttl": ttl}
     row = await (await connection.execute(_REFRESH, parameters)).fetchone()
-    return None if row is None else (row[0], slots > row[1])
+    return None if row is None else (row[0], slots > row[1], row[2])
 
 
 async def deregister(connection: Connection, instance_id: UUID) -> None:

@@ -216,6 +216,7 @@ class ConnectorService:
                 for lease, (_, task_id, _) in zip(request.leases, leases, strict=True)
             ],
             must_register=refreshed is None,
+            must_drain=refreshed is not None and refreshed[2],
         )
 
     async def report(self, request: rpc.ReportTasksRequest) -> rpc.ReportTasksResponse:

@@ -71,6 +71,7 @@ class ConnectorRuntime:
         self._starting: set[asyncio.Task[None]] = set()
         self._unused_leases: list[pb.TaskLease] = []
         self._is_draining = False
+        self._is_retired = False
         self._slots = Slots(slots)
         self._tasks = ActiveTasks()
         self._client = OrchestratorClient(channel, orchestrator_address, self._clock)
@@ -81,7 +82,13 @@ class ConnectorRuntime:
         self._reporter = Reporter(self._client, self.instance_id, metrics)
         self._executor = Executor(definition, self._reporter, metrics, self._clock)
         self._heartbeats = Heartbeats(
-            self._client, self.instance_id, self._tasks, self._slots, self._registrar, self._clock
+            self._client,
+            self.instance_id,
+            self._tasks,
+            self._slots,
+            self._registrar,
+            self._clock,
+            self._retire,
         )
         self._starter = Starter(
             self._client,
@@ -127,8 +134,7 @@ class ConnectorRuntime:
         except grpc.aio.AioRpcError as error:
             # Only the news that no tasks are wanted is lost; they would time out and come again.
             log.warning("drain_not_announced", error=error.details())
-        for source in self._sources.values():
-            await source.stop()
+        await self._stop_sources()
         uncertain = self._starter.give_up()
         try:
             async with asyncio.timeout(grace_seconds):
@@ -147,13 +153,23 @@ class ConnectorRuntime:
         """Pulls from what the orchestrator named last."""
         for name in registration.consumers:
             key = f"{registration.stream}/{name}"
-            if key in self._sources or self._is_draining:
+            if key in self._sources or self._is_draining or self._is_retired:
                 continue
             expires_seconds = min(max(registration.lease_seconds, _MIN_PULL_SECONDS), _MAX_PULL_SECONDS)
             source = self._open_source(registration.stream, name, self._slots.free, expires_seconds)
             self._sources[key] = source
             self._background.spawn(f"pull {key}", partial(self._pull, source))
         self._slots.listen([source.wake for source in self._sources.values()])
+
+    def _retire(self) -> None:
+        """Asks for no more commands; what runs goes on, and the process stays until it is stopped."""
+        log.info("retired", tasks=len(self._tasks))
+        self._is_retired = True
+        self._background.spawn("retire", self._stop_sources)
+
+    async def _stop_sources(self) -> None:
+        for source in list(self._sources.values()):
+            await source.stop()
 
     async def _pull(self, source: CommandSource) -> None:
         while messages := await source.next_batch():

@@ -1,6 +1,7 @@
 """Signs of life: leases extended in one call, directives passed on."""
 
 import asyncio
+from collections.abc import Callable
 
 import grpc.aio
 from stoflow.connector.v1 import connector_service_pb2 as pb
@@ -30,13 +31,26 @@ class Heartbeats:
         slots: Slots,
         registrar: Registrar,
         clock: Clock,
+        retire: Callable[[], None],
     ) -> None:
+        """Prepares them.
+
+        Args:
+            client: To the orchestrator.
+            instance_id: Of this process.
+            tasks: Attempts whose leases are extended.
+            slots: How many tasks run at once.
+            registrar: Registers again when the orchestrator asks for it.
+            clock: Time.
+            retire: Stops asking for commands: an operator takes this process out of service.
+        """
         self._client = client
         self._instance_id = instance_id
         self._tasks = tasks
         self._slots = slots
         self._registrar = registrar
         self._clock = clock
+        self._retire = retire
         self._backoff = Backoff(initial_seconds=0.1, maximum_seconds=2.0)
         self._is_draining = False
         self._asked = asyncio.Event()
@@ -105,6 +119,9 @@ class Heartbeats:
             sent_at = self._clock.monotonic()
             answer = await self._client.heartbeat_tasks(request, timeout_seconds)
             must_register |= answer.must_register
+            if answer.must_drain and not self._is_draining:
+                self.drain()
+                self._retire()
             for active, result in zip(part, answer.results, strict=True):
                 _apply(active, result.directive, sent_at)
         return must_register

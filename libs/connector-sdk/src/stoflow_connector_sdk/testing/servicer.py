@@ -39,6 +39,7 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         requests: The latest requests of each method.
         registered: Registrations by instance.
         slots: What each instance's last heartbeat said.
+        drained: Instances that their next heartbeat tells to ask for no more commands.
         released: How many leases were given back.
     """
 
@@ -49,6 +50,7 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         self.requests: defaultdict[str, deque[Any]] = defaultdict(lambda: deque(maxlen=200))
         self.registered: dict[str, pb.RegisterConnectorRequest] = {}
         self.slots: dict[str, int] = {}
+        self.drained: set[str] = set()
         self.released = 0
         self.changed = asyncio.Event()
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
@@ -110,6 +112,7 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
             pb.HeartbeatTasksResponse(
                 results=[self._ledger.heartbeat(lease) for lease in request.leases],
                 must_register=request.instance_id not in self.registered,
+                must_drain=request.instance_id in self.drained,
             ),
         )
 

@@ -14,6 +14,7 @@ from stoflow_orchestrator.engine.commands.lose_lease import LoseLease
 from stoflow_orchestrator.engine.commands.redispatch import RedispatchTask
 from stoflow_orchestrator.engine.commands.release import ReleaseTask
 from stoflow_orchestrator.engine.commands.report import ReportTask
+from stoflow_orchestrator.engine.commands.settle import SettleEffect, SettleOutcome
 from stoflow_orchestrator.engine.commands.start import StartTask
 
 __all__ = [
@@ -29,5 +30,7 @@ __all__ = [
     "ReportTask",
     "ResumeJob",
     "RetryJob",
+    "SettleEffect",
+    "SettleOutcome",
     "StartTask",
 ]

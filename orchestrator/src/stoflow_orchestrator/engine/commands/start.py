@@ -71,6 +71,10 @@ class StartTask(Command[rpc.TaskStartResult]):
         elif base_version(job.manifest_version) not in instance.versions:
             result.decision = rpc.START_DECISION_UNAVAILABLE
             result.retry_delay.FromSeconds(UNAVAILABLE_DELAY_SECONDS)
+        elif instance.is_draining:
+            # It has not heard of it yet; the command goes to another.
+            result.decision = rpc.START_DECISION_UNAVAILABLE
+            result.retry_delay.FromSeconds(REGISTRATION_DELAY_SECONDS)
         else:
             self._take_lease(changes, job, task)
             self._grant(changes, job, task, result)
