@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 FOLDER = Path("var/bench")
 
 
-async def _profile(workload: str, seconds: float, process: str, target: Path) -> None:
+async def _profile(workload: str, seconds: float, process: str, target: Path, *, with_graph: bool) -> None:
     with Servers(FOLDER) as servers:
         stoflow = StoFlow(servers, products=10_000)
         await stoflow.start()
@@ -41,10 +41,10 @@ async def _profile(workload: str, seconds: float, process: str, target: Path) ->
             typer.echo(f"{figure}; {meter.usage.bound()}; {meter.usage.per(tasks_run)}")
 
         await work()
-        await profile(stoflow.roles[process], work, seconds, target)
+        await profile(stoflow.roles[process], work, seconds, target, with_graph=with_graph)
         await stoflow.stop()
     typer.echo(target.with_suffix(".top.txt").read_text())
-    typer.echo(f"written: {target}.svg, {target}.collapsed, {target}.top.txt")
+    typer.echo(f"written: {target}.* (top.txt, collapsed{', svg' if with_graph else ''})")
 
 
 @app.command("run")
@@ -71,9 +71,11 @@ def profile_command(
     workload: Annotated[str, typer.Argument(help="W1, W1calls, W2 or W3")],
     seconds: Annotated[float, typer.Option(help="How long to sample, at least one run.")] = 30.0,
     process: Annotated[str, typer.Option(help="orchestrator or connector")] = "orchestrator",
+    graph: Annotated[bool, typer.Option(help="Draw a flame graph as well.")] = False,
 ) -> None:
     """Run a workload again and again and sample one process with py-spy; writes to build/profile/."""
-    uvloop.run(_profile(workload, seconds, process, Path("build/profile") / f"{workload}-{process}"))
+    target = Path("build/profile") / f"{workload}-{process}"
+    uvloop.run(_profile(workload, seconds, process, target, with_graph=graph))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-RATE = 200
+RATE = 100
 TOP = 60
 
 
@@ -24,16 +24,18 @@ def find_py_spy() -> str:
     return found
 
 
-async def profile(pid: int, work: Callable[[], Awaitable[object]], seconds: float, target: Path) -> None:
+async def profile(
+    pid: int, work: Callable[[], Awaitable[object]], seconds: float, target: Path, *, with_graph: bool
+) -> None:
     """Samples a process while work is repeated.
 
-    Writes `<target>.collapsed` (one stack a line), `<target>.svg` (flame graph) and `<target>.top.txt`.
+    Writes `<target>.collapsed` (one stack a line) and `<target>.top.txt`; `<target>.svg`, a flame graph, takes
+    a second sampler and so some speed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    samplers = [
-        _start_sampler(pid, "raw", target.with_suffix(".collapsed")),
-        _start_sampler(pid, "flamegraph", target.with_suffix(".svg")),
-    ]
+    samplers = [_start_sampler(pid, "raw", target.with_suffix(".collapsed"))]
+    if with_graph:
+        samplers.append(_start_sampler(pid, "flamegraph", target.with_suffix(".svg")))
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         await work()
