@@ -31,6 +31,7 @@ from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.publisher import Publisher
 from stoflow_orchestrator.engine.reaper import Reaper
+from stoflow_orchestrator.engine.retention import Retention, RetentionPolicy
 from stoflow_orchestrator.http.images import image_route
 from stoflow_orchestrator.messaging.hints import JobHints
 from stoflow_orchestrator.messaging.streams import Streams
@@ -100,6 +101,7 @@ class Engine:
     publisher: Publisher
     archiver: Archiver
     reaper: Reaper
+    retention: Retention
     streams: Streams
     # Publishes what a transaction beside the committer's left.
     on_commit: Callable[[Publication], None]
@@ -174,7 +176,8 @@ def _create_engine(
         retry=_retry_policy(settings),
         metrics=metrics,
     )
-    return Engine(committer, admission, publisher, archiver, reaper, streams, on_commit)
+    retention = Retention(pool, clock, _retention_policy(settings))
+    return Engine(committer, admission, publisher, archiver, reaper, retention, streams, on_commit)
 
 
 def _run_engine(engine: Engine, lifecycle: Lifecycle) -> None:
@@ -182,6 +185,7 @@ def _run_engine(engine: Engine, lifecycle: Lifecycle) -> None:
     lifecycle.background.spawn("admission", engine.admission.run)
     lifecycle.background.spawn("archiver", engine.archiver.run)
     lifecycle.background.spawn("reaper", engine.reaper.run)
+    lifecycle.background.spawn("retention", engine.retention.run)
 
     async def stop() -> None:
         # What callers were promised is written; then nothing new is begun; then it is published.
@@ -260,6 +264,15 @@ def _create_admin(
         AdminDeadLetters(pool, control),
         AdminEffects(pool, engine.on_commit),
         AdminEvents(pool),
+    )
+
+
+def _retention_policy(settings: OrchestratorSettings) -> RetentionPolicy:
+    return RetentionPolicy(
+        jobs=timedelta(days=settings.retention_jobs_days),
+        events=timedelta(days=settings.retention_events_days),
+        requests=timedelta(days=settings.retention_requests_days),
+        interval=timedelta(seconds=settings.retention_interval_seconds),
     )
 
 

@@ -86,3 +86,18 @@ class OrchestratorSettings(ServiceSettings):
     stream_replicas: int = Field(
         default=1, ge=1, le=5, description="copies of each JetStream stream, 1 to 5; 3 on a cluster"
     )
+    retention_jobs_days: float = Field(
+        default=90.0, gt=0, le=36500, description="days that ended jobs and batches are kept, more than 0"
+    )
+    retention_events_days: float = Field(
+        default=30.0, gt=0, le=36500, description="days that result events are kept, more than 0"
+    )
+    retention_requests_days: float = Field(
+        default=7.0, gt=0, le=36500, description="days that request ids are remembered, more than 0"
+    )
+    retention_interval_seconds: float = Field(
+        default=3600.0,
+        ge=0.1,
+        le=86400,
+        description="seconds between two looks for what is too old, 0.1 to 86400",
+    )

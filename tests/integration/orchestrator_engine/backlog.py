@@ -89,7 +89,7 @@ class Backlog:
         rows = await self.execute(
             "SELECT tenant_id, count(*) FROM public.live_jobs WHERE start_time IS NOT NULL GROUP BY tenant_id"
         )
-        return {tenant_id: count for tenant_id, count in rows}
+        return dict(rows)
 
     async def timed_pass(self, *tenants: int) -> float:
         """Runs one pass; returns its milliseconds."""
