@@ -16,6 +16,7 @@ from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.repositories import batch as batch_repository
 from stoflow_orchestrator.repositories import bulk as bulk_repository
+from stoflow_orchestrator.repositories import control as control_repository
 from stoflow_orchestrator.repositories.mutation import Mutation
 from stoflow_service_kit.errors import UnavailableError
 
@@ -62,7 +63,7 @@ class BulkIntake:
 
     async def _insert(self, batch: NewBatch) -> Mutation | None:
         async with self.pool.connection() as connection, connection.transaction():
-            first = await batch_repository.claim(connection, batch.mutation)
+            first = await control_repository.claim(connection, batch.mutation)
             if first is None:
                 now = await batch_repository.insert(connection, batch)
                 await bulk_repository.copy_jobs(connection, batch, now)

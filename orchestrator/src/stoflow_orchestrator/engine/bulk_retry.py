@@ -18,8 +18,9 @@ from stoflow_orchestrator.engine.loading import load_jobs
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.writing import write_changes
-from stoflow_orchestrator.repositories import batch as batch_repository
-from stoflow_orchestrator.repositories.batch import FailedJob
+from stoflow_orchestrator.repositories import batch_control as batch_repository
+from stoflow_orchestrator.repositories import control as control_repository
+from stoflow_orchestrator.repositories.batch_control import FailedJob
 from stoflow_orchestrator.repositories.history import unarchive_jobs
 from stoflow_orchestrator.repositories.mutation import Mutation
 from stoflow_service_kit.errors import UnavailableError
@@ -80,11 +81,11 @@ class BulkRetry:
             try:
                 with unavailable_when_unreachable(is_single=False):
                     async with self.pool.connection() as connection, connection.transaction():
-                        first = await batch_repository.claim(connection, mutation)
+                        first = await control_repository.claim(connection, mutation)
                         if first is not None:
                             return BatchRetry(first=first)
                         retried_count, publication = await _retry(connection, mutation.tenant_id, batch_id)
-                        await batch_repository.set_result(connection, mutation, str(retried_count))
+                        await control_repository.set_result(connection, mutation, str(retried_count))
             except _RefusedError as refused:
                 return BatchRetry(refusal=refused.refusal)
             except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected):

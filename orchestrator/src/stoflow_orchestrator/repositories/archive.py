@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection, sql
 
 from stoflow_orchestrator.migrations.runner import tenant_schema
-from stoflow_orchestrator.repositories.batch import archive_batches
+from stoflow_orchestrator.repositories.batch_archive import archive_batches
 
 Connection = AsyncConnection[Any]
 

@@ -13,7 +13,7 @@ from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from stoflow_orchestrator.migrations.runner import tenant_schema
-from stoflow_orchestrator.repositories.batch import BATCH_COLUMNS
+from stoflow_orchestrator.repositories.batch_archive import BATCH_COLUMNS
 
 Connection = AsyncConnection[Any]
 

@@ -1,4 +1,4 @@
-"""What calls about single jobs need beside the live tables."""
+"""What calls about jobs need beside the live tables: request ids, and other jobs for the same thing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ _CLAIM: LiteralString = """
 _FIND_CLAIMED: LiteralString = """
     SELECT tenant_id, request_id, method, body_sha256, result_id FROM public.mutation_requests
      WHERE tenant_id = %s AND request_id = %s"""
+
+_SET_RESULT: LiteralString = """
+    UPDATE public.mutation_requests SET result_id = %s WHERE tenant_id = %s AND request_id = %s"""
 
 _FIND_TWIN: LiteralString = """
     SELECT twin.job_id FROM public.live_jobs AS twin
@@ -39,6 +42,11 @@ async def claim(connection: Connection, mutation: Mutation) -> Mutation | None:
     cursor = await connection.execute(_FIND_CLAIMED, key)
     row = await cursor.fetchone()
     return None if row is None else Mutation(*row)
+
+
+async def set_result(connection: Connection, mutation: Mutation, result_id: str) -> None:
+    """Completes a mutation claimed in this transaction whose result was not known then."""
+    await connection.execute(_SET_RESULT, (result_id, mutation.tenant_id, mutation.request_id))
 
 
 async def find_live_twin(

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection, sql
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.migrations.runner import tenant_schema
 from stoflow_orchestrator.repositories.archive import EVENT_COLUMNS, JOB_COLUMNS, TASK_COLUMNS
-from stoflow_orchestrator.repositories.batch import unarchive_batches
+from stoflow_orchestrator.repositories.batch_archive import unarchive_batches
 
 Connection = AsyncConnection[Any]
 

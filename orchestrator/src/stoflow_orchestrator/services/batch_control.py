@@ -15,7 +15,8 @@ from stoflow_orchestrator.engine.bulk_retry import BatchRefusal, BulkRetry
 from stoflow_orchestrator.engine.commands import CancelJob
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
-from stoflow_orchestrator.repositories import batch as batch_repository
+from stoflow_orchestrator.repositories import batch_control as batch_repository
+from stoflow_orchestrator.repositories import control as control_repository
 from stoflow_orchestrator.services.batches import batch_not_found
 from stoflow_orchestrator.services.idempotency import describe_mutation, repeated_result
 from stoflow_orchestrator.services.tenants import TenantDirectory
@@ -58,7 +59,7 @@ class BatchControl:
         mutation = describe_mutation(request.tenant_id, request.request_id, request, request.batch_id)
         with unavailable_when_unreachable():
             async with self.pool.connection() as connection, connection.transaction():
-                first = await batch_repository.claim(connection, mutation)
+                first = await control_repository.claim(connection, mutation)
                 if first is not None:
                     repeated_result(mutation, first)
                 elif not await batch_repository.cancel(connection, request.tenant_id, batch_id):
