@@ -76,11 +76,11 @@ class BatchServiceServicer:
 
         Idempotent by request_id: the same id and body return the first answer, with the batch as it is now.
 
-        Errors:
+        Errors (violations beyond what an error can carry are counted in its metadata as "violations_omitted"):
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed, as "product_ids[3]" where it is one product.
         INVALID_ARGUMENT (ACTION_NOT_FOUND, OPTIONS_INVALID, SITE_NOT_ALLOWED): as for CreateJob.
-        INVALID_ARGUMENT (PRODUCT_REFUSED): the marketplace would refuse some products; the first 1000 violations are
-        listed, each under its "product_ids[3]".
+        INVALID_ARGUMENT (PRODUCT_REFUSED): the marketplace would refuse some products; violations are looked for until
+        there are 1000, each under its "product_ids[3]".
         NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND, MARKETPLACE_NOT_FOUND): no such thing.
         NOT_FOUND (PRODUCT_NOT_FOUND): some products do not exist; each is listed.
         ALREADY_EXISTS (JOB_EXISTS): some products have a live job for the same account, action and site; each is listed.
