@@ -76,7 +76,9 @@ class BatchServiceServicer:
 
         Idempotent by request_id: the same id and body return the first answer, with the batch as it is now.
 
-        Errors (violations beyond what an error can carry are counted in its metadata as "violations_omitted"):
+        Violations beyond what an error can carry are counted in its metadata as "violations_omitted".
+
+        Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed, as "product_ids[3]" where it is one product.
         INVALID_ARGUMENT (ACTION_NOT_FOUND, OPTIONS_INVALID, SITE_NOT_ALLOWED): as for CreateJob.
         INVALID_ARGUMENT (PRODUCT_REFUSED): the marketplace would refuse some products; violations are looked for until

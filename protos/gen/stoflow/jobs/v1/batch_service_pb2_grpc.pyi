@@ -38,7 +38,9 @@ class BatchServiceStub:
 
     Idempotent by request_id: the same id and body return the first answer, with the batch as it is now.
 
-    Errors (violations beyond what an error can carry are counted in its metadata as "violations_omitted"):
+    Violations beyond what an error can carry are counted in its metadata as "violations_omitted".
+
+    Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed, as "product_ids[3]" where it is one product.
       INVALID_ARGUMENT (ACTION_NOT_FOUND, OPTIONS_INVALID, SITE_NOT_ALLOWED): as for CreateJob.
       INVALID_ARGUMENT (PRODUCT_REFUSED): the marketplace would refuse some products; violations are looked for until
@@ -127,7 +129,9 @@ class BatchServiceAsyncStub(BatchServiceStub):
 
     Idempotent by request_id: the same id and body return the first answer, with the batch as it is now.
 
-    Errors (violations beyond what an error can carry are counted in its metadata as "violations_omitted"):
+    Violations beyond what an error can carry are counted in its metadata as "violations_omitted".
+
+    Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed, as "product_ids[3]" where it is one product.
       INVALID_ARGUMENT (ACTION_NOT_FOUND, OPTIONS_INVALID, SITE_NOT_ALLOWED): as for CreateJob.
       INVALID_ARGUMENT (PRODUCT_REFUSED): the marketplace would refuse some products; violations are looked for until
@@ -219,7 +223,9 @@ class BatchServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Idempotent by request_id: the same id and body return the first answer, with the batch as it is now.
 
-        Errors (violations beyond what an error can carry are counted in its metadata as "violations_omitted"):
+        Violations beyond what an error can carry are counted in its metadata as "violations_omitted".
+
+        Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed, as "product_ids[3]" where it is one product.
           INVALID_ARGUMENT (ACTION_NOT_FOUND, OPTIONS_INVALID, SITE_NOT_ALLOWED): as for CreateJob.
           INVALID_ARGUMENT (PRODUCT_REFUSED): the marketplace would refuse some products; violations are looked for until
