@@ -120,3 +120,28 @@ async def test_manifest_plans_once_every_live_instance_supports_it(shop: Shop) -
     )
     await asyncio.sleep(1.2)
     assert (await shop.create_job(await shop.stubs.create_product(shop.tenant_id))).manifest_version == "2"
+
+
+async def test_job_of_a_version_that_nobody_runs_gives_its_slot_back_and_waits(shop: Shop) -> None:
+    """The job frees its slot for others, and goes on once a connector registers that supports its version."""
+    connector = await shop.open(step("only"), slots=1)
+    stranded = await shop.create_job(await shop.stubs.create_product(shop.tenant_id))
+    await connector.receive()
+    newer = connector.manifest.__class__()
+    newer.CopyFrom(connector.manifest)
+    newer.version = "2"
+    connector.manifest = newer
+    await connector.register()
+    other = await shop.create_job(await shop.stubs.create_product(shop.tenant_id))
+    while (command := await connector.receive()).job_id != other.job_id:
+        assert (await connector.start(command)).decision == rpc.START_DECISION_UNAVAILABLE
+    granted = await connector.start(command)
+    await connector.succeed(command, granted.lease_token)
+    waiting = await shop.get_job(stranded.job_id)
+    assert waiting.wait_reason == job_pb2.WAIT_REASON_CONNECTOR_UNAVAILABLE
+    connector.supported_versions = ("1",)
+    await connector.register()
+    command, granted = await connector.receive_and_start()
+    assert command.job_id == stranded.job_id
+    await connector.succeed(command, granted.lease_token)
+    assert (await shop.wait_for_end(stranded.job_id)).state == job_pb2.JOB_STATE_COMPLETED

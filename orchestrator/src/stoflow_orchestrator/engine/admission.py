@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -109,4 +109,10 @@ class Admission:
         """Makes jobs ready that wait for accounts which are connected again, and asks for passes over them."""
         async with self.pool.connection() as connection, connection.transaction():
             resumed = await admission_repository.resume_connected(connection, account_ids)
+        self.stir([], resumed)
+
+    async def resume_supported(self, marketplace: str, versions: Sequence[str]) -> None:
+        """Makes jobs ready that wait for a connector of these manifest versions, and asks for passes over them."""
+        async with self.pool.connection() as connection, connection.transaction():
+            resumed = await admission_repository.resume_supported(connection, marketplace, versions)
         self.stir([], resumed)

@@ -175,6 +175,16 @@ _RESUME_CONNECTED: LiteralString = """
     RETURNING j.marketplace, j.tenant_id"""
 
 
+_RESUME_SUPPORTED: LiteralString = """
+    UPDATE public.live_jobs AS j SET wait_reason = NULL, next_time = j.queue_time
+      FROM (SELECT job_id FROM public.live_jobs
+             WHERE marketplace = %s AND state = 'PENDING' AND wait_reason = 'CONNECTOR_UNAVAILABLE'
+               AND split_part(manifest_version, '+', 1) = ANY(%s)
+             ORDER BY job_id FOR UPDATE) AS due
+     WHERE j.job_id = due.job_id
+    RETURNING j.marketplace, j.tenant_id"""
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What a pass decides by."""
@@ -252,6 +262,14 @@ async def wake(connection: Connection, limit: int) -> list[tuple[str, int]]:
 async def resume_connected(connection: Connection, account_ids: Iterable[UUID]) -> list[tuple[str, int]]:
     """Makes jobs ready that wait for accounts which are connected by now; returns (marketplace, tenant) of each."""
     cursor = await connection.execute(_RESUME_CONNECTED, (list(account_ids),))
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def resume_supported(
+    connection: Connection, marketplace: str, versions: Sequence[str]
+) -> list[tuple[str, int]]:
+    """Makes jobs ready that wait for a connector of these versions; returns (marketplace, tenant) of each."""
+    cursor = await connection.execute(_RESUME_SUPPORTED, (marketplace, list(versions)))
     return [(row[0], row[1]) for row in await cursor.fetchall()]
 
 

@@ -103,7 +103,7 @@ class ConnectorService:
         if violations := [*storable_violations(request), *manifest_violations(manifest)]:
             raise InvalidArgumentError(violations, reason="MANIFEST_INVALID")
         with unavailable_when_unreachable():
-            await self._store(request)
+            versions = await self._store(request)
         try:
             await self._streams.ensure_marketplace(manifest.marketplace)
         except nats.errors.Error as error:
@@ -111,6 +111,8 @@ class ConnectorService:
                 "NATS does not answer; register again.", retry_after_seconds=1.0
             ) from error
         self._planner.forget(manifest.marketplace)
+        with unavailable_when_unreachable():
+            await self._admission.resume_supported(manifest.marketplace, versions)
         self._admission.stir([manifest.marketplace])
         response = rpc.RegisterConnectorResponse(
             stream=tasks_stream(manifest.marketplace),
@@ -121,7 +123,7 @@ class ConnectorService:
         response.heartbeat_interval.FromTimedelta(self._policy.heartbeat_interval)
         return response
 
-    async def _store(self, request: rpc.RegisterConnectorRequest) -> None:
+    async def _store(self, request: rpc.RegisterConnectorRequest) -> list[str]:
         manifest = request.manifest
         async with self._pool.connection() as connection, connection.transaction():
             stored = await connector_repository.store_manifest(
@@ -151,6 +153,7 @@ class ConnectorService:
                 request.slots,
                 self._policy.registration_ttl,
             )
+        return versions
 
     async def start(self, request: rpc.StartTasksRequest) -> rpc.StartTasksResponse:
         """Decides each start by itself."""

@@ -9,6 +9,7 @@ from uuid import UUID
 from stoflow_orchestrator.engine import moves
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.commands.base import Command
+from stoflow_orchestrator.engine.failing import FOREVER
 from stoflow_orchestrator.lifecycle import JobState, TaskState, WaitReason
 
 
@@ -40,5 +41,7 @@ class RedispatchTask(Command[bool]):
         if self.has_connector:
             changes.dispatch(job, task)
         else:
-            moves.wait(changes, job, WaitReason.CONNECTOR_UNAVAILABLE, changes.now, task=task)
+            # No time ends this wait; the registration of a connector that can run it does.
+            until = changes.now + FOREVER
+            moves.wait(changes, job, WaitReason.CONNECTOR_UNAVAILABLE, until, task=task)
         return True
