@@ -9,11 +9,12 @@ import random
 import time
 import uuid
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from stoflow.jobs.v1 import batch_service_pb2, job_pb2
 
 from tests.integration.orchestrator_engine.batch_shop import (
@@ -85,6 +86,40 @@ async def test_batch_makes_a_job_of_each_product_in_the_given_order(shop: Shop) 
     job = await shop.get_job(jobs[0].job_id)
     assert [task.name for task in job.tasks] == ["first", "second"]
     assert (await shop.events(job.job_id))[0] == "CREATED"
+
+
+_OWN_COLUMNS = {"job_id", "task_id", "product_id", "batch_id", "sequence", "assignment"}
+
+
+async def _row(shop: Shop, table: str, job_id: str) -> list[dict[str, Any]]:
+    rows = await shop.query(
+        f"SELECT to_jsonb(t) FROM public.{table} AS t WHERE job_id = %s ORDER BY to_jsonb(t)->'position'",
+        job_id,
+    )
+    return [
+        {
+            column: "a time" if column.endswith("_time") and value is not None else value
+            for column, value in cast("dict[str, Any]", row[0]).items()
+            if column not in _OWN_COLUMNS
+        }
+        for row in rows
+    ]
+
+
+async def test_jobs_of_a_batch_are_stored_like_jobs_submitted_alone(shop: Shop) -> None:
+    """Job, tasks and first event have the same columns as those of CreateJob, whatever columns there are."""
+    waiting = step("third", timeout_seconds=7)
+    waiting.schedule_to_start_timeout.FromSeconds(9)
+    await shop.open(step("first"), step("second", once="thing", settle_seconds=3), waiting, slots=1)
+    alone, together = await make_products(shop, 2)
+    times = {"not_before_time": Timestamp(seconds=int(time.time()) + 600)}
+    job = await shop.create_job(alone, **times)
+    batch = await create_batch(shop, [together], **times)
+    (other,) = await jobs_of(shop, batch.batch_id)
+    for table in ("live_jobs", "live_tasks", "live_events"):
+        assert await _row(shop, table, other.job_id) == await _row(shop, table, job.job_id)
+    assert (other.expire_time.seconds - job.expire_time.seconds) in range(60)
+    assert other.not_before_time == job.not_before_time
 
 
 async def test_batch_goes_from_pending_over_running_to_completed(shop: Shop) -> None:

@@ -106,6 +106,7 @@ class LiveJob(PublicBase):
         ),
         Index("ix_live_jobs_tenant", "tenant_id", "job_id"),
         Index("ix_live_jobs_batch", "batch_id", "job_id", postgresql_where=text("batch_id IS NOT NULL")),
+        Index("ix_live_jobs_paused", "batch_id", postgresql_where=text("state = 'PAUSED'")),
     )
 
     job_id: Mapped[UuidKey]

@@ -17,15 +17,19 @@ from stoflow_orchestrator.repositories.batch_archive import BATCH_COLUMNS
 
 Connection = AsyncConnection[Any]
 
-# Jobs that have not ended are not counted in the batch's row: their states change too often for one row.
+# Jobs that have not ended are not counted in the batch's row: their states change too often for one row. Those that
+# RUN are found among the account's slots, a few hundred rows, not among all jobs of the batch: OFFSET keeps
+# PostgreSQL from turning that round.
 _LIVE = sql.SQL("""
-    SELECT b.*, j.running_count, j.paused_count
-      FROM ({live}) AS b
-     CROSS JOIN LATERAL (
-           SELECT count(*) FILTER (WHERE state = 'RUNNING') AS running_count,
-                  count(*) FILTER (WHERE state = 'PAUSED') AS paused_count
-             FROM public.live_jobs
-            WHERE batch_id = b.batch_id AND state IN ('RUNNING', 'PAUSED') AND b.finish_time IS NULL) AS j""")
+    SELECT b.*,
+           (SELECT count(*)
+              FROM (SELECT batch_id FROM public.live_jobs
+                     WHERE marketplace = b.marketplace AND account_id = b.account_id AND admit_time IS NOT NULL
+                       AND state = 'RUNNING' AND b.finish_time IS NULL OFFSET 0) AS r
+             WHERE r.batch_id = b.batch_id) AS running_count,
+           (SELECT count(*) FROM public.live_jobs
+             WHERE batch_id = b.batch_id AND state = 'PAUSED' AND b.finish_time IS NULL) AS paused_count
+      FROM ({live}) AS b""")
 
 _FIND = sql.SQL("""
     {live}

@@ -376,6 +376,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'PENDING' AND wait_reason = 'ACCOUNT_RECONNECT_REQUIRED'"),
     )
     op.create_index(
+        "ix_live_jobs_paused",
+        "live_jobs",
+        ["batch_id"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("state = 'PAUSED'"),
+    )
+    op.create_index(
         "ix_live_jobs_slots",
         "live_jobs",
         ["marketplace", "account_id"],
