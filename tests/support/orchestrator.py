@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 from google.protobuf import struct_pb2
 from stoflow.accounts.v1 import account_pb2, account_service_pb2, account_service_pb2_grpc
+from stoflow.admin.v1 import admin_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
     product_pb2,
@@ -29,6 +30,7 @@ from stoflow_sandbox.processes import ServiceProcess, Supervisor
 
 if TYPE_CHECKING:
     from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceAsyncStub
+    from stoflow.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from stoflow.catalog.v1.listing_service_pb2_grpc import ListingServiceAsyncStub
     from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceAsyncStub
     from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub
@@ -81,6 +83,7 @@ class Stubs:
 
     def __init__(self, address: str) -> None:
         self.channel = grpc.aio.insecure_channel(address)
+        self.admin: AdminServiceAsyncStub = admin_service_pb2_grpc.AdminServiceStub(self.channel)
         self.tenants: TenantServiceAsyncStub = tenant_service_pb2_grpc.TenantServiceStub(self.channel)
         self.products: ProductServiceAsyncStub = product_service_pb2_grpc.ProductServiceStub(self.channel)
         self.listings: ListingServiceAsyncStub = listing_service_pb2_grpc.ListingServiceStub(self.channel)
