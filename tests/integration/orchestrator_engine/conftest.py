@@ -21,13 +21,22 @@ from tests.support.orchestrator import OrchestratorProcess, Stubs, start_orchest
 
 
 @pytest.fixture(scope="module")
+def engine_settings() -> dict[str, str]:
+    """What a module wants of its orchestrator's environment."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def orchestrator(
-    postgres_server: PostgresServer, nats_server: NatsServer, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: PostgresServer,
+    nats_server: NatsServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    engine_settings: dict[str, str],
 ) -> Iterator[OrchestratorProcess]:
     folder = tmp_path_factory.mktemp("engine")
     url = postgres_server.create_database(f"engine_{uuid.uuid4().hex}")
     with Supervisor(folder / "services") as supervisor:
-        yield start_orchestrator(supervisor, url, nats_server.url, folder)
+        yield start_orchestrator(supervisor, url, nats_server.url, folder, **engine_settings)
 
 
 @dataclass

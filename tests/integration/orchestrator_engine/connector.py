@@ -21,9 +21,17 @@ from tests.support.orchestrator import Stubs
 
 
 def step(
-    name: str, *, once: str = "", settle_seconds: float = 0.3, timeout_seconds: float = 30
+    name: str,
+    *,
+    once: str = "",
+    settle_seconds: float = 0.3,
+    timeout_seconds: float = 30,
+    start_timeout_seconds: float | None = None,
+    follow_up: bool = False,
 ) -> manifest_pb2.TaskSpec:
-    spec = manifest_pb2.TaskSpec(name=name)
+    spec = manifest_pb2.TaskSpec(name=name, follow_up=follow_up)
+    if start_timeout_seconds is not None:
+        spec.schedule_to_start_timeout.FromNanoseconds(int(start_timeout_seconds * 1e9))
     spec.start_to_close_timeout.FromNanoseconds(int(timeout_seconds * 1e9))
     if once:
         spec.once.name = once
@@ -123,6 +131,12 @@ class Connector:
         if output:
             json_format.Parse(json.dumps(output), success.output)
         return (await self.report(_report(command, token, success=success))).decision
+
+    async def append(
+        self, command: task_pb2.TaskCommand, token: str, *follow_ups: task_pb2.FollowUpTask
+    ) -> rpc.TaskReportResult:
+        success = task_pb2.TaskSuccess(follow_ups=follow_ups)
+        return await self.report(_report(command, token, success=success))
 
     async def fail(
         self,

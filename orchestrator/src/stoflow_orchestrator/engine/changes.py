@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
@@ -16,6 +16,9 @@ from stoflow.events.v1 import event_pb2
 from stoflow_orchestrator.engine.contention import Contention
 from stoflow_orchestrator.engine.durations import set_timestamp
 from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job, Output, Task
+
+if TYPE_CHECKING:
+    from stoflow_orchestrator.engine.follow_ups import Room
 
 ORCHESTRATOR_ACTOR = "orchestrator"
 # Characters of a failure in an event.
@@ -71,6 +74,10 @@ class Changes:
     instances: dict[UUID, Instance] = field(default_factory=dict)
     # What earlier tasks gave, for jobs of which a task is started.
     outputs: dict[UUID, list[Output]] = field(default_factory=dict)
+    # What may be appended to jobs whose results append something.
+    rooms: dict[UUID, Room] = field(default_factory=dict)
+    # Tasks to be inserted.
+    appended_tasks: list[Task] = field(default_factory=list)
     # Jobs of which only position and history number changed, unless they are among changed_jobs.
     progressed_jobs: dict[UUID, Job] = field(default_factory=dict)
     changed_jobs: dict[UUID, Job] = field(default_factory=dict)
@@ -98,6 +105,16 @@ class Changes:
         for task in tasks:
             self.tasks[task.task_id] = task
             self._by_position[task.job_id, task.position] = task
+
+    def insert_tasks(self, job: Job, position: int, tasks: Sequence[Task]) -> None:
+        """Puts new tasks behind a position and moves those that stand there."""
+        behind = [t for t in self.tasks.values() if t.job_id == job.job_id and t.position > position]
+        for task in behind:
+            del self._by_position[job.job_id, task.position]
+        for task in behind:
+            task.position += len(tasks)
+        self.add_tasks([*behind, *tasks])
+        self.appended_tasks.extend(tasks)
 
     def find_task_at(self, job_id: UUID, position: int) -> Task | None:
         """Returns the job's task at a position; None when there is none or it was not loaded."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import uuid_utils.compat as uuid_utils
+from stoflow.connector.v1.manifest_pb2 import TaskSpec
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
@@ -58,3 +61,21 @@ class Intake:
     job_id: UUID | None = None
     reused: bool = False
     existing_job_id: UUID | None = None
+
+
+def plan_task(spec: TaskSpec, item_index: int | None) -> PlannedTask:
+    """Makes one task of a step."""
+    is_once = spec.HasField("once")
+    return PlannedTask(
+        task_id=uuid_utils.uuid7(),
+        name=spec.name,
+        item_index=item_index,
+        once_name=spec.once.name if is_once else None,
+        settle_seconds=spec.once.settle.ToTimedelta().total_seconds() if is_once else None,
+        start_to_close_seconds=spec.start_to_close_timeout.ToTimedelta().total_seconds(),
+        schedule_to_start_seconds=(
+            spec.schedule_to_start_timeout.ToTimedelta().total_seconds()
+            if spec.HasField("schedule_to_start_timeout")
+            else None
+        ),
+    )

@@ -13,6 +13,7 @@ from stoflow_orchestrator.engine.commands import Command
 from stoflow_orchestrator.engine.records import effect_key
 from stoflow_orchestrator.repositories import connector as connector_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
+from stoflow_orchestrator.repositories import follow_up as follow_up_repository
 from stoflow_orchestrator.repositories import live as live_repository
 
 Connection = AsyncConnection[Any]
@@ -41,6 +42,8 @@ async def load_for_commands(connection: Connection, commands: Sequence[Command[A
         instances = await connector_repository.read_instances(instances_cursor)
         changes.instances = {instance.instance_id: instance for instance in instances}
     await _load_effects(connection, changes)
+    if appending := {command.job_id for command in commands if command.appends_tasks}:
+        changes.rooms = await follow_up_repository.find_rooms(connection, appending)
     return changes
 
 

@@ -13,7 +13,15 @@ from psycopg_pool import AsyncConnectionPool
 from stoflow_orchestrator.engine.admission import Admission
 from stoflow_orchestrator.engine.archiver import Archiver
 from stoflow_orchestrator.engine.backoff import RetryPolicy
-from stoflow_orchestrator.engine.commands import CancelJob, Command, ExpireJob, LoseLease, RedispatchTask
+from stoflow_orchestrator.engine.commands import (
+    CancelJob,
+    Command,
+    ExpireJob,
+    LoseLease,
+    ReconcileJob,
+    RedispatchTask,
+    TimeOutStart,
+)
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publisher import Publisher
@@ -83,6 +91,7 @@ class Reaper:
         commands: list[Command[Any]] = [ExpireJob(*item) for item in due.expired_jobs]
         if self.clock.monotonic() >= self._spare_leases_until:
             commands += [LoseLease(job_id, task_id, self.retry) for job_id, task_id in due.lost_leases]
+            commands += [TimeOutStart(job_id, task_id, self.retry) for job_id, task_id in due.late_starts]
         commands += [
             RedispatchTask(
                 job_id, task_id, self.dispatch_timeout, (marketplace, version) in due.connected_versions
@@ -90,6 +99,7 @@ class Reaper:
             for job_id, task_id, marketplace, version in due.unstarted
         ]
         commands += [CancelJob(*item) for item in due.jobs_of_cancelled_batches]
+        commands += [ReconcileJob(job_id) for job_id in due.stuck_jobs]
         if commands:
             await self._decide(commands)
         self.archiver.archive_soon(due.tenants_to_archive)

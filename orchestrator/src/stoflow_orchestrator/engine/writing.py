@@ -15,6 +15,7 @@ from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.repositories import batch as batch_repository
 from stoflow_orchestrator.repositories import dead_letter as dead_letter_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
+from stoflow_orchestrator.repositories import follow_up as follow_up_repository
 from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories import outbox as outbox_repository
 from stoflow_orchestrator.repositories import tenant_effects
@@ -44,6 +45,8 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
     ]
     if progressed:
         await live_repository.progress_jobs(connection, progressed)
+    if changes.appended_tasks:
+        await follow_up_repository.insert_tasks(connection, changes.appended_tasks)
     if changes.changed_tasks:
         await live_repository.update_tasks(connection, list(changes.changed_tasks.values()))
     if changes.restarted_jobs:

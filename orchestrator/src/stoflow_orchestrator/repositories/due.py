@@ -64,7 +64,15 @@ _FIND_DUE: LiteralString = """
         EXISTS (SELECT 1 FROM public.outbox
                  WHERE create_time < now() - make_interval(secs => %(outbox_timeout)s)),
         ARRAY(SELECT DISTINCT ROW(marketplace, version) FROM public.connector_instances, unnest(versions) AS version
-               WHERE expire_time > now() AND slots > 0 AND drain_time IS NULL)"""
+               WHERE expire_time > now() AND slots > 0 AND drain_time IS NULL),
+        ARRAY(SELECT ROW(job_id, task_id) FROM public.live_tasks
+               WHERE state = 'PENDING' AND deadline_time < now() LIMIT %(limit)s),
+        -- As many rows as there are slots. In one snapshot every job that holds one has something under way.
+        ARRAY(SELECT j.job_id FROM public.live_jobs AS j
+               WHERE j.admit_time IS NOT NULL AND NOT EXISTS (
+                         SELECT 1 FROM public.live_tasks AS t
+                          WHERE t.job_id = j.job_id AND (t.state = 'RUNNING' OR t.dispatch_time IS NOT NULL))
+               LIMIT %(limit)s)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,10 @@ class DueWork:
     has_left_messages: bool
     # Marketplace and manifest version, without its variant, of every instance that takes tasks.
     connected_versions: frozenset[tuple[str, str]]
+    # Job and task: dispatched, and not started within the time that the step allows.
+    late_starts: list[tuple[UUID, UUID]]
+    # They hold a slot, and nothing of them is under way.
+    stuck_jobs: list[UUID]
 
 
 async def find_due_work(
@@ -113,4 +125,6 @@ async def find_due_work(
         jobs_of_cancelled_batches=row[7],
         has_left_messages=row[8],
         connected_versions=frozenset(row[9]),
+        late_starts=row[10],
+        stuck_jobs=row[11],
     )

@@ -60,8 +60,7 @@ _LIST_LIVE_JOBS = sql.SQL("""
 _LIST_ARCHIVED_JOBS = sql.SQL("""
     (SELECT {columns}, NULL FROM {jobs} WHERE {conditions} AND {before} ORDER BY job_id DESC LIMIT %(limit)s)""")
 
-_NEWEST_FIRST = sql.SQL("""
-    ORDER BY job_id DESC LIMIT %(limit)s""")
+_LIST_JOBS = sql.SQL("SELECT * FROM ({parts}) AS jobs ORDER BY job_id DESC LIMIT %(limit)s")
 
 _COUNT_LIVE_JOBS = sql.SQL("""
     SELECT state, count(*) FROM public.live_jobs WHERE tenant_id = %(tenant_id)s AND {conditions} GROUP BY state""")
@@ -157,7 +156,7 @@ def list_jobs_statement(schema: str, narrow: JobFilter, *, is_continued: bool) -
         parts.append(
             _LIST_ARCHIVED_JOBS.format(columns=_JOB_COLUMNS, jobs=jobs, conditions=conditions, before=before)
         )
-    return sql.SQL(" UNION ALL ").join(parts) + _NEWEST_FIRST
+    return _LIST_JOBS.format(parts=sql.SQL(" UNION ALL ").join(parts))
 
 
 def count_jobs_statement(schema: str, narrow: JobFilter) -> sql.Composed:

@@ -316,6 +316,14 @@ def manifest_violations(manifest: Manifest) -> list[FieldViolation]:
                 violations.append(
                     FieldViolation(f"{path}.tasks[{place}].for_each", "needs an action with requires_product")
                 )
+            if task.for_each and task.follow_up:
+                violations.append(
+                    FieldViolation(f"{path}.tasks[{place}].for_each", "a follow-up does not fan out")
+                )
+        if all(task.follow_up for task in action.tasks):
+            violations.append(
+                FieldViolation(f"{path}.tasks", "at least one step must be planned, not a follow-up")
+            )
     return violations
 
 

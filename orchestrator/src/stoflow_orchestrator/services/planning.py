@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import uuid_utils.compat as uuid_utils
 from google.protobuf import json_format
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from stoflow.connector.v1.manifest_pb2 import ActionSpec, Manifest, TaskSpec
 from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
-from stoflow_orchestrator.engine.intake import PlannedTask
+from stoflow_orchestrator.engine.intake import PlannedTask, plan_task
 from stoflow_orchestrator.repositories import connector as connector_repository
 from stoflow_orchestrator.services.json_schema import schema_violations
 from stoflow_service_kit.clock import Clock
@@ -137,21 +136,3 @@ def _expand(spec: TaskSpec, snapshot: ProductSnapshot | None) -> Iterator[Planne
     images = snapshot.product.images if snapshot is not None else ()
     for index in range(len(images)):
         yield plan_task(spec, index)
-
-
-def plan_task(spec: TaskSpec, item_index: int | None) -> PlannedTask:
-    """Makes one task of a step."""
-    is_once = spec.HasField("once")
-    return PlannedTask(
-        task_id=uuid_utils.uuid7(),
-        name=spec.name,
-        item_index=item_index,
-        once_name=spec.once.name if is_once else None,
-        settle_seconds=spec.once.settle.ToTimedelta().total_seconds() if is_once else None,
-        start_to_close_seconds=spec.start_to_close_timeout.ToTimedelta().total_seconds(),
-        schedule_to_start_seconds=(
-            spec.schedule_to_start_timeout.ToTimedelta().total_seconds()
-            if spec.HasField("schedule_to_start_timeout")
-            else None
-        ),
-    )

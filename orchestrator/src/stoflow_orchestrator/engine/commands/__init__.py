@@ -11,11 +11,13 @@ from stoflow_orchestrator.engine.commands.control import (
 )
 from stoflow_orchestrator.engine.commands.expire import ExpireJob
 from stoflow_orchestrator.engine.commands.lose_lease import LoseLease
+from stoflow_orchestrator.engine.commands.reconcile import ReconcileJob
 from stoflow_orchestrator.engine.commands.redispatch import RedispatchTask
 from stoflow_orchestrator.engine.commands.release import ReleaseTask
 from stoflow_orchestrator.engine.commands.report import ReportTask
 from stoflow_orchestrator.engine.commands.settle import SettleEffect, SettleOutcome
 from stoflow_orchestrator.engine.commands.start import StartTask
+from stoflow_orchestrator.engine.commands.time_out_start import TimeOutStart
 
 __all__ = [
     "CancelJob",
@@ -25,6 +27,7 @@ __all__ = [
     "ExpireJob",
     "LoseLease",
     "PauseJob",
+    "ReconcileJob",
     "RedispatchTask",
     "ReleaseTask",
     "ReportTask",
@@ -33,4 +36,5 @@ __all__ = [
     "SettleEffect",
     "SettleOutcome",
     "StartTask",
+    "TimeOutStart",
 ]

@@ -34,6 +34,11 @@ class Command(ABC, Generic[ResultT]):
         """A connector instance whose registration must be loaded."""
         return None
 
+    @property
+    def appends_tasks(self) -> bool:
+        """Whether deciding it may append tasks to the job."""
+        return False
+
     @abstractmethod
     def decide(self, changes: Changes) -> ResultT:
         """Decides and notes what changes; must not await and must not raise for what a caller did wrong."""

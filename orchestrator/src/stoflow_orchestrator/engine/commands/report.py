@@ -18,6 +18,7 @@ from stoflow_orchestrator.engine.backoff import RetryPolicy
 from stoflow_orchestrator.engine.changes import Changes, ListingUpdate
 from stoflow_orchestrator.engine.commands.base import Command
 from stoflow_orchestrator.engine.failing import fail_attempt
+from stoflow_orchestrator.engine.follow_ups import append_follow_ups, follow_up_problem
 from stoflow_orchestrator.engine.records import Job, Task, effect_key
 from stoflow_orchestrator.lifecycle import TaskEvent, TaskState
 
@@ -48,6 +49,10 @@ class ReportTask(Command[rpc.TaskReportResult]):
     def names_task(self) -> UUID:
         return self.task_id
 
+    @property
+    def appends_tasks(self) -> bool:
+        return bool(self.report.success.follow_ups)
+
     def _belongs(self, job: Job, task: Task) -> bool:
         return task.job_id == job.job_id and job.tenant_id == self.tenant_id
 
@@ -61,7 +66,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
             result.decision = rpc.REPORT_DECISION_ACCEPTED
         elif task.state is not TaskState.RUNNING or task.lease_token != self.lease_token:
             self._keep_late_effect(changes, job, task)
-        elif problem := self._find_problem(task):
+        elif problem := self._find_problem(changes, job, task):
             result.decision = rpc.REPORT_DECISION_INVALID
             result.message = problem
         else:
@@ -72,7 +77,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
                 self._accept_failure(changes, job, task)
         return result
 
-    def _find_problem(self, task: Task) -> str:
+    def _find_problem(self, changes: Changes, job: Job, task: Task) -> str:
         if not self.report.HasField("success"):
             return ""
         success = self.report.success
@@ -82,7 +87,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
         size = success.output.ByteSize()
         if size > MAX_OUTPUT_BYTES:
             return f"the output has {size} bytes and may have at most {MAX_OUTPUT_BYTES}"
-        return ""
+        return follow_up_problem(changes.rooms.get(job.job_id), success) if success.follow_ups else ""
 
     def _accept_success(self, changes: Changes, job: Job, task: Task) -> None:
         success = self.report.success
@@ -100,6 +105,9 @@ class ReportTask(Command[rpc.TaskReportResult]):
         moves.end_attempt(changes, job, task, TaskEvent.COMPLETE)
         changes.record(job, "TASK_COMPLETED", task=task, actor=f"connector:{self.instance_id}")
         moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_COMPLETED, None)
+        if success.follow_ups:
+            room = changes.rooms[job.job_id]
+            append_follow_ups(changes, job, task, success, room, f"connector:{self.instance_id}")
         moves.advance(changes, job, task)
 
     def _accept_failure(self, changes: Changes, job: Job, task: Task) -> None:

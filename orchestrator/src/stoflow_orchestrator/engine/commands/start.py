@@ -110,6 +110,8 @@ class StartTask(Command[rpc.TaskStartResult]):
         assignment.name = task.name
         if task.item_index is not None:
             assignment.item_index = task.item_index
+        if task.input is not None:
+            json_format.Parse(task.input, assignment.input)
         assignment.attempt = task.attempt_count
         set_duration(assignment.lease, self.lease)
         set_duration(assignment.start_to_close_timeout, timedelta(seconds=task.start_to_close_seconds))
