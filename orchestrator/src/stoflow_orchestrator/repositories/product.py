@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, Select, Uuid, any_, cast, func, literal, select, text, tuple_, update
@@ -45,6 +45,10 @@ _IMAGES = (
     .correlate(Product)
     .scalar_subquery()
 )
+
+
+_FIELDS = [*((column.name, Any) for column in Product.__table__.columns), ("images", Any)]
+_ProductTuple = NamedTuple("_ProductTuple", _FIELDS)  # type: ignore[misc]  # the model knows the columns
 
 
 def _products() -> Select[*tuple[Any, ...]]:
@@ -99,13 +103,15 @@ class ProductRepository:
         rows: Sequence[Row[Any]] = (await self._connection.execute(statement)).all()
         return rows
 
-    async def list_by_ids(self, product_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
-        """Returns those of the products that exist, in no order."""
+    async def list_by_ids(self, product_ids: Sequence[UUID]) -> list[Any]:
+        """Returns those of the products that exist, in no order, as plain tuples with names.
+
+        Reading an attribute of SQLAlchemy's own rows takes ten times as long; a batch reads a quarter of a million.
+        """
         # One array parameter: as many ids as callers like, and one statement text for any number of them.
         wanted = literal(list(product_ids), ARRAY(Uuid()))
         found = await self._connection.execute(_products().where(Product.product_id == any_(wanted)))
-        rows: Sequence[Row[Any]] = found.all()
-        return rows
+        return [_ProductTuple._make(row) for row in found]
 
     async def lock(self, product_id: UUID) -> bool:
         """Makes others wait who change the product; tells whether it exists."""
