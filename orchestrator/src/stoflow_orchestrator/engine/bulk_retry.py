@@ -20,6 +20,7 @@ from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.writing import write_changes
 from stoflow_orchestrator.repositories import batch_control as batch_repository
 from stoflow_orchestrator.repositories import control as control_repository
+from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories.batch_control import FailedJob
 from stoflow_orchestrator.repositories.history import unarchive_jobs
 from stoflow_orchestrator.repositories.mutation import Mutation
@@ -99,7 +100,7 @@ class BulkRetry:
 
 async def _retry(connection: Connection, tenant_id: int, batch_id: UUID) -> tuple[int, Publication]:
     await _check_ended(connection, tenant_id, batch_id)
-    failed = await batch_repository.list_failed_jobs(connection, tenant_id, batch_id)
+    failed = await _lock_failed(connection, tenant_id, batch_id)
     chosen = [job for job in failed if not job.is_leased and not job.is_replaced]
     if not chosen:
         raise _RefusedError(_why_none(failed))
@@ -113,6 +114,16 @@ async def _retry(connection: Connection, tenant_id: int, batch_id: UUID) -> tupl
         # Another request retried them between the search and their locks.
         raise _RefusedError(BatchRefusal.NOT_ENDED)
     return retried_count, await write_changes(connection, changes)
+
+
+async def _lock_failed(connection: Connection, tenant_id: int, batch_id: UUID) -> list[FailedJob]:
+    failed = await batch_repository.list_failed_jobs(connection, tenant_id, batch_id)
+    live = [job.job_id for job in failed if not job.is_archived]
+    if not live:
+        return failed
+    # Like the archiver, which may be taking them just now: jobs before their batch, which unarchiving locks.
+    await live_repository.lock_jobs(connection, live)
+    return await batch_repository.list_failed_jobs(connection, tenant_id, batch_id)
 
 
 async def _check_ended(connection: Connection, tenant_id: int, batch_id: UUID) -> None:
