@@ -50,8 +50,8 @@ class Archiver:
             try:
                 async with self.pool.connection() as connection, connection.transaction():
                     step = await archive_jobs(connection, tenant_id, MAX_JOBS_A_STEP)
-            except psycopg.errors.LockNotAvailable:
-                # The tenant is being migrated; the next tick asks again.
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                # The tenant is being migrated, or its batch retried; the next tick asks again.
                 log.warning("archive_postponed", tenant_id=tenant_id)
                 return moved
             moved += step

@@ -113,15 +113,22 @@ class Publisher:
         directives: set[tuple[str, UUID]],
     ) -> None:
         try:
+            await self._hint(changed_jobs, directives)
+            await self._publish(dispatches, events)
+        except Exception:
+            # The sweeps find it all again; a batch of its own task must not vanish without a word.
+            log.exception("publication_failed", dispatches=len(dispatches), events=len(events))
+
+    async def _hint(self, changed_jobs: list[UUID], directives: set[tuple[str, UUID]]) -> None:
+        try:
             for marketplace, instance_id in directives:
                 await self.client.publish(directives_subject(marketplace, instance_id))
             for start in range(0, len(changed_jobs), MAX_JOBS_A_HINT):
                 hint = encode_hint(changed_jobs[start : start + MAX_JOBS_A_HINT])
                 await self.client.publish(JOBS_SUBJECT, hint)
-            await self._publish(dispatches, events)
-        except Exception:
-            # The sweeps find it all again; a batch of its own task must not vanish without a word.
-            log.exception("publication_failed", dispatches=len(dispatches), events=len(events))
+        except nats.errors.Error as error:
+            # Nothing depends on hints; the commands behind them must still go out.
+            log.warning("hints_not_sent", error=repr(error))
 
     async def _publish(self, dispatches: Sequence[Dispatch], events: Sequence[OutgoingEvents]) -> None:
         messages = [_command_message(dispatch) for dispatch in dispatches]

@@ -17,9 +17,10 @@ _LIST_INSTANCES: LiteralString = """
     SELECT instance_id, marketplace, versions, expire_time, drain_time IS NOT NULL FROM public.connector_instances
      WHERE instance_id = ANY(%s) AND expire_time > now()"""
 
+# A version that is registered again is the newest again: its times plan, not those of a variant tried in between.
 _STORE_MANIFEST: LiteralString = """
     INSERT INTO public.connector_manifests (marketplace, version, manifest) VALUES (%s, %s, %s)
-        ON CONFLICT (marketplace, version) DO NOTHING"""
+        ON CONFLICT (marketplace, version) DO UPDATE SET register_time = now()"""
 
 _READ_MANIFEST: LiteralString = """
     SELECT manifest FROM public.connector_manifests WHERE marketplace = %s AND version = %s"""
