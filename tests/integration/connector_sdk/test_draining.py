@@ -106,3 +106,32 @@ async def test_grant_that_was_lost_on_the_way_is_released() -> None:
         assert orchestrator.servicer.released == 1
         assert job.tasks[0].state == "PENDING"
     assert service.steps == []
+
+
+async def test_connector_that_an_operator_drains_finishes_and_takes_nothing_more() -> None:
+    """Told by its heartbeat it asks for no more commands and says 0 slots, while its attempt ends and it stays alive."""
+    gate = asyncio.Event()
+
+    async def work(task: TaskContext) -> TaskResult:
+        await gate.wait()
+        return TaskResult()
+
+    service = ScriptedService(work)
+    definition = make_definition(service)
+    async with InMemoryOrchestrator() as orchestrator:
+        async with run_against(orchestrator, definition) as retired:
+            job = orchestrator.submit(definition.manifest(), "work")
+            await orchestrator.wait_until(lambda: len(service.steps) == 1)
+            orchestrator.servicer.drained.add(retired.instance_id)
+            await orchestrator.wait_until(lambda: orchestrator.servicer.slots[retired.instance_id] == 0)
+            later = orchestrator.submit(definition.manifest(), "work")
+            gate.set()
+            await orchestrator.wait_for(job)
+            await asyncio.sleep(0.2)
+            assert job.state == "COMPLETED"
+            assert later.tasks[0].attempt == 0
+            assert retired.instance_id in orchestrator.servicer.registered
+            async with run_against(orchestrator, definition):
+                await orchestrator.wait_for(later)
+        assert later.state == "COMPLETED"
+        assert len(service.steps) == 2
