@@ -88,6 +88,9 @@ class Reaper:
             await self.admission.wake_due()
         if due.reconnected_accounts:
             await self.admission.resume(due.reconnected_accounts)
+        # A registration that came while the last jobs began to wait for it did not find them.
+        for marketplace, version in due.wanted_versions & due.connected_versions:
+            await self.admission.resume_supported(marketplace, [version])
         commands: list[Command[Any]] = [ExpireJob(*item) for item in due.expired_jobs]
         if self.clock.monotonic() >= self._spare_leases_until:
             commands += [LoseLease(job_id, task_id, self.retry) for job_id, task_id in due.lost_leases]

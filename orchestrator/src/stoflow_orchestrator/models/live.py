@@ -83,6 +83,12 @@ class LiveJob(PublicBase):
             "account_id",
             postgresql_where=text("state = 'PENDING' AND wait_reason = 'ACCOUNT_RECONNECT_REQUIRED'"),
         ),
+        Index(
+            "ix_live_jobs_unsupported",
+            "marketplace",
+            "manifest_version",
+            postgresql_where=text("state = 'PENDING' AND wait_reason = 'CONNECTOR_UNAVAILABLE'"),
+        ),
         # What uq_live_jobs_subject leaves out.
         Index(
             "ix_live_jobs_duplicates",

@@ -72,7 +72,19 @@ _FIND_DUE: LiteralString = """
                WHERE j.admit_time IS NOT NULL AND NOT EXISTS (
                          SELECT 1 FROM public.live_tasks AS t
                           WHERE t.job_id = j.job_id AND (t.state = 'RUNNING' OR t.dispatch_time IS NOT NULL))
-               LIMIT %(limit)s)"""
+               LIMIT %(limit)s),
+        ARRAY(WITH RECURSIVE waiting AS (
+                  (SELECT marketplace, manifest_version FROM public.live_jobs
+                    WHERE state = 'PENDING' AND wait_reason = 'CONNECTOR_UNAVAILABLE'
+                    ORDER BY marketplace, manifest_version LIMIT 1)
+                  UNION ALL
+                  SELECT n.* FROM waiting AS w CROSS JOIN LATERAL (
+                      SELECT l.marketplace, l.manifest_version FROM public.live_jobs AS l
+                       WHERE l.state = 'PENDING' AND l.wait_reason = 'CONNECTOR_UNAVAILABLE'
+                         AND (l.marketplace, l.manifest_version) > (w.marketplace, w.manifest_version)
+                       ORDER BY l.marketplace, l.manifest_version LIMIT 1) AS n
+              )
+              SELECT DISTINCT ROW(marketplace, split_part(manifest_version, '+', 1)) FROM waiting)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ class DueWork:
     late_starts: list[tuple[UUID, UUID]]
     # They hold a slot, and nothing of them is under way.
     stuck_jobs: list[UUID]
+    # Marketplace and manifest version, without its variant, of jobs that wait for a connector.
+    wanted_versions: frozenset[tuple[str, str]]
 
 
 async def find_due_work(
@@ -127,4 +141,5 @@ async def find_due_work(
         connected_versions=frozenset(row[9]),
         late_starts=row[10],
         stuck_jobs=row[11],
+        wanted_versions=frozenset(row[12]),
     )

@@ -15,7 +15,9 @@ from stoflow_orchestrator.lifecycle import JobEvent, JobState, WaitReason, next_
 
 CALLER_ACTOR = "caller"
 # Waits that no time ends. Whoever resumes the job wants it tried.
-_ENDLESS_WAITS = frozenset({WaitReason.NEEDS_HUMAN, WaitReason.ACCOUNT_RECONNECT_REQUIRED})
+_ENDLESS_WAITS = frozenset(
+    {WaitReason.NEEDS_HUMAN, WaitReason.ACCOUNT_RECONNECT_REQUIRED, WaitReason.CONNECTOR_UNAVAILABLE}
+)
 
 
 class ControlOutcome(Enum):

@@ -376,6 +376,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'PENDING' AND wait_reason = 'ACCOUNT_RECONNECT_REQUIRED'"),
     )
     op.create_index(
+        "ix_live_jobs_unsupported",
+        "live_jobs",
+        ["marketplace", "manifest_version"],
+        unique=False,
+        schema="public",
+        postgresql_where=sa.text("state = 'PENDING' AND wait_reason = 'CONNECTOR_UNAVAILABLE'"),
+    )
+    op.create_index(
         "ix_live_jobs_paused",
         "live_jobs",
         ["batch_id"],
