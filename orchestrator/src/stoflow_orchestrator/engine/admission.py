@@ -60,7 +60,9 @@ class Admission:
             await self._wake.wait()
             self._wake.clear()
             while self._stirred:
-                marketplace, tenants = self._stirred.popitem()
+                # The one stirred first: a busy marketplace, stirred again during its own pass, waits behind the others.
+                marketplace = next(iter(self._stirred))
+                tenants = self._stirred.pop(marketplace)
                 if len(tenants) > MAX_TENANTS_A_PASS:
                     rest = list(tenants)[MAX_TENANTS_A_PASS:]
                     tenants.difference_update(rest)
