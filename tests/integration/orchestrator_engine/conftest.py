@@ -27,6 +27,13 @@ def engine_settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A NATS of the module's own: an orchestrator that outlives a test keeps its streams."""
+    with NatsServer(tmp_path_factory.mktemp("nats") / "store") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def orchestrator(
     postgres_server: PostgresServer,
     nats_server: NatsServer,
