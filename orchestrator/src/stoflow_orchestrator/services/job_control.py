@@ -47,6 +47,10 @@ Request = CancelJobRequest | PauseJobRequest | ResumeJobRequest | RetryJobReques
 ATTEMPT_RUNS_RETRY_SECONDS = 1.0
 
 
+class _RepeatedError(Exception):
+    """The call was carried out before, under the same request_id."""
+
+
 class JobControl:
     """What people do to jobs: rare enough for a transaction each, under the same locks as the committer's groups."""
 
@@ -86,6 +90,8 @@ class JobControl:
         try:
             with unavailable_when_unreachable():
                 publication = await self._carry_out(command, mutation, done)
+        except _RepeatedError:
+            publication = Publication()
         except psycopg.errors.UniqueViolation as error:
             raise await self._subject_taken(command) from error
         self._on_commit(publication)
@@ -97,7 +103,8 @@ class JobControl:
             # After the job's lock, as the committer does it.
             if (first := await control_repository.claim(connection, mutation)) is not None:
                 repeated_result(mutation, first)
-                return Publication()
+                # A job that was loaded from the history stays there.
+                raise _RepeatedError
             outcome = command.decide(changes)
             if outcome is ControlOutcome.NOT_LIVE:
                 outcome = await self._decide_archived(connection, command)
