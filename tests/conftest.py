@@ -15,8 +15,8 @@ import pytest
 from stoflow_sandbox.servers import NatsServer, PostgresServer
 
 # Machines are shared and slow at times: an example's duration proves nothing.
-hypothesis.settings.register_profile("default", deadline=None)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
+hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 IS_CI = os.environ.get("CI", "").lower() in {"1", "true"}
