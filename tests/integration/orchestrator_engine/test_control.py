@@ -566,3 +566,12 @@ async def test_directive_reaches_a_connector_within_a_fraction_of_its_heartbeat_
 
         await eventually(has_stopped, "the attempt hears of it", 3)
         await shop.stubs.close()
+
+
+async def test_concurrent_retries_of_an_archived_job_begin_one_run(scene: Scene) -> None:
+    """Of ten callers who know nothing of each other one succeeds, and the others are told the state."""
+    job_id = await scene.failed()
+    outcomes = await asyncio.gather(*(outcome(scene.shop, "retry", job_id) for _ in range(10)))
+    assert outcomes.count(INVALID_STATE) == 9
+    assert (await scene.shop.get_job(job_id)).run == 2
+    assert (await scene.shop.events(job_id)).count("RETRIED") == 1
