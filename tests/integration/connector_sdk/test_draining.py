@@ -109,7 +109,7 @@ async def test_grant_that_was_lost_on_the_way_is_released() -> None:
 
 
 async def test_connector_that_an_operator_drains_finishes_and_takes_nothing_more() -> None:
-    """Told by its heartbeat it asks for no more commands and says 0 slots, while its attempt ends and it stays alive."""
+    """Told by its heartbeat it asks for no more commands and says 0 slots; its attempt ends and it lives on."""
     gate = asyncio.Event()
 
     async def work(task: TaskContext) -> TaskResult:
