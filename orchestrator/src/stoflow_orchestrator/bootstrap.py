@@ -28,6 +28,7 @@ from stoflow_orchestrator.engine.bulk_intake import BulkIntake
 from stoflow_orchestrator.engine.bulk_retry import BulkRetry
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.metrics import EngineMetrics
+from stoflow_orchestrator.engine.pool import HOT_PATH_SETTINGS
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.publisher import Publisher
 from stoflow_orchestrator.engine.reaper import Reaper
@@ -112,7 +113,9 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     clock = SystemClock()
     registry = new_registry()
     await migrate_when_reachable(settings.database_url)
-    pool = create_connection_pool(settings.database_url, SERVICE, max_size=POOL_SIZE, check=False)
+    pool = create_connection_pool(
+        settings.database_url, SERVICE, max_size=POOL_SIZE, check=False, settings=HOT_PATH_SETTINGS
+    )
     await pool.open()
     lifecycle.on_drain("pool", pool.close)
     database = Database.connect(settings.database_url, pool_size=CATALOG_POOL_SIZE)

@@ -1,5 +1,6 @@
 """PostgreSQL: engines, pools, and waiting for the server. Needs the extra `database`."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -99,6 +100,7 @@ def create_connection_pool(
     prepare: bool = True,
     autocommit: bool = False,
     check: bool = True,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncConnectionPool:
     """Makes a psycopg pool, closed: `await pool.open()`, and `await pool.close()` at the end.
 
@@ -111,7 +113,9 @@ def create_connection_pool(
         autocommit: Whether each statement is its own transaction unless one is opened.
         check: Whether a connection is tried before it is handed out. It costs a round trip; without it each
             connection that a restart of the server has cut fails once.
+        settings: Configuration parameters of its sessions.
     """
+    options = " ".join(f"-c {name}={value}" for name, value in (settings or {}).items())
     return AsyncConnectionPool(
         database_url,
         min_size=min_size,
@@ -121,7 +125,11 @@ def create_connection_pool(
         timeout=10,
         max_lifetime=CONNECTION_LIFETIME_SECONDS,
         check=AsyncConnectionPool.check_connection if check else None,
-        kwargs={**connect_arguments(application_name, prepare=prepare), "autocommit": autocommit},
+        kwargs={
+            **connect_arguments(application_name, prepare=prepare),
+            "autocommit": autocommit,
+            "options": options,
+        },
     )
 
 

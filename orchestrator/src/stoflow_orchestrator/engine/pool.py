@@ -16,6 +16,17 @@ from stoflow_service_kit.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
+# Statements of the hot path name rows by their keys, a hundred at a time. Planned from statistics, which lag behind
+# tables that fill and empty all day, they now and then read a whole table; planned for each call, planning costs more
+# than running them.
+HOT_PATH_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
 # These concern single rows: the group is taken apart and most of it succeeds.
 _OF_SINGLE_ROWS = (
     psycopg.errors.LockNotAvailable,

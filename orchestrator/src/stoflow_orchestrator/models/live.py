@@ -113,6 +113,8 @@ class LiveJob(PublicBase):
         Index("ix_live_jobs_tenant", "tenant_id", "job_id"),
         Index("ix_live_jobs_batch", "batch_id", "job_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_live_jobs_paused", "batch_id", postgresql_where=text("state = 'PAUSED'")),
+        # Most updates move the position alone: with a fill factor of 60 they stay in the row's page, and no index is
+        # written.
     )
 
     job_id: Mapped[UuidKey]
@@ -175,10 +177,8 @@ class LiveTask(PublicBase):
         ),
         CheckConstraint("dispatch_time IS NULL OR state = 'PENDING'", name="only_pending_is_dispatched"),
         CheckConstraint("(once_name IS NULL) = (settle_seconds IS NULL)", name="once_settles"),
-        Index("ix_live_tasks_lease", "lease_expire_time", postgresql_where=text("state = 'RUNNING'")),
-        Index("ix_live_tasks_deadline", "deadline_time", postgresql_where=text("deadline_time IS NOT NULL")),
-        Index("ix_live_tasks_dispatch", "dispatch_time", postgresql_where=text("dispatch_time IS NOT NULL")),
-        Index("ix_live_tasks_instance", "instance_id", postgresql_where=text("state = 'RUNNING'")),
+        # No index on what changes with each attempt: the reaper finds active tasks by their jobs' slots, and with a
+        # fill factor of 45 rows are updated within their page.
     )
 
     task_id: Mapped[UuidKey]

@@ -12,7 +12,16 @@ Connection = AsyncConnection[Any]
 
 MAX_ITEMS = 500
 
+# Whatever is dispatched or leased is the current task of a job that holds a slot: as many rows as there are slots. No
+# index on leases and dates is needed for it, which would have to be written with every task.
 _FIND_DUE: LiteralString = """
+    WITH active AS MATERIALIZED (
+        SELECT j.job_id, j.marketplace, j.manifest_version, t.task_id, t.state, t.lease_expire_time, t.deadline_time,
+               t.dispatch_time
+          FROM public.live_jobs AS j
+          LEFT JOIN public.live_tasks AS t ON t.job_id = j.job_id AND t.position = j.task_position
+         WHERE j.admit_time IS NOT NULL
+    )
     SELECT
         -- Reads one entry of the index for each account and priority, not one for each job.
         ARRAY(WITH RECURSIVE ready AS (
@@ -47,11 +56,10 @@ _FIND_DUE: LiteralString = """
               )
               SELECT g.account_id FROM waiting JOIN public.account_gates AS g USING (account_id)
                WHERE g.state = 'CONNECTED' LIMIT %(limit)s),
-        ARRAY(SELECT ROW(job_id, task_id) FROM public.live_tasks
+        ARRAY(SELECT ROW(job_id, task_id) FROM active
                WHERE state = 'RUNNING' AND (lease_expire_time < now() OR deadline_time < now()) LIMIT %(limit)s),
-        ARRAY(SELECT ROW(t.job_id, t.task_id, j.marketplace, split_part(j.manifest_version, '+', 1))
-                FROM public.live_tasks AS t JOIN public.live_jobs AS j USING (job_id)
-               WHERE t.dispatch_time < now() - make_interval(secs => %(dispatch_timeout)s) LIMIT %(limit)s),
+        ARRAY(SELECT ROW(job_id, task_id, marketplace, split_part(manifest_version, '+', 1)) FROM active
+               WHERE dispatch_time < now() - make_interval(secs => %(dispatch_timeout)s) LIMIT %(limit)s),
         ARRAY(SELECT ROW(job_id, expire_time) FROM public.live_jobs
                WHERE state IN ('PENDING', 'RUNNING', 'PAUSED') AND expire_time <= now() LIMIT %(limit)s),
         ARRAY(SELECT tenant_id FROM public.live_jobs
@@ -65,14 +73,11 @@ _FIND_DUE: LiteralString = """
                  WHERE create_time < now() - make_interval(secs => %(outbox_timeout)s)),
         ARRAY(SELECT DISTINCT ROW(marketplace, version) FROM public.connector_instances, unnest(versions) AS version
                WHERE expire_time > now() AND slots > 0 AND drain_time IS NULL),
-        ARRAY(SELECT ROW(job_id, task_id) FROM public.live_tasks
+        ARRAY(SELECT ROW(job_id, task_id) FROM active
                WHERE state = 'PENDING' AND deadline_time < now() LIMIT %(limit)s),
-        -- As many rows as there are slots. In one snapshot every job that holds one has something under way.
-        ARRAY(SELECT j.job_id FROM public.live_jobs AS j
-               WHERE j.admit_time IS NOT NULL AND NOT EXISTS (
-                         SELECT 1 FROM public.live_tasks AS t
-                          WHERE t.job_id = j.job_id AND (t.state = 'RUNNING' OR t.dispatch_time IS NOT NULL))
-               LIMIT %(limit)s),
+        -- In one snapshot every job that holds a slot has something under way.
+        ARRAY(SELECT job_id FROM active
+               WHERE state IS DISTINCT FROM 'RUNNING' AND dispatch_time IS NULL LIMIT %(limit)s),
         ARRAY(WITH RECURSIVE waiting AS (
                   (SELECT marketplace, manifest_version FROM public.live_jobs
                     WHERE state = 'PENDING' AND wait_reason = 'CONNECTOR_UNAVAILABLE'

@@ -43,8 +43,10 @@ _COUNT_ENDED: LiteralString = """
 
 _LIST_CONNECTORS: LiteralString = """
     SELECT i.instance_id, i.marketplace, i.versions, i.slots, i.drain_time, i.register_time, i.expire_time,
-           (SELECT count(*) FROM public.live_tasks AS t
-             WHERE t.instance_id = i.instance_id AND t.state = 'RUNNING')::int AS running_tasks
+           (SELECT count(*) FROM public.live_jobs AS j
+              JOIN public.live_tasks AS t ON t.job_id = j.job_id AND t.position = j.task_position
+             WHERE j.marketplace = i.marketplace AND j.admit_time IS NOT NULL
+               AND t.instance_id = i.instance_id AND t.state = 'RUNNING')::int AS running_tasks
       FROM public.connector_instances AS i
      WHERE i.expire_time > now()
        AND (%(marketplace)s::text = '' OR i.marketplace = %(marketplace)s)
