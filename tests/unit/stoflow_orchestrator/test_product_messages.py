@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 from stoflow.catalog.v1.product_pb2 import (
     AttributeValues,
     Condition,
+    Gender,
     MarketplaceOverride,
+    Origin,
+    PackageSize,
     Product,
     ProductContent,
+    WhoMade,
 )
 from stoflow.common.v1.money_pb2 import Money
 
@@ -47,6 +51,14 @@ overrides = st.lists(
     unique_by=lambda override: override.marketplace,
     max_size=3,
 ).map(lambda found: sorted(found, key=lambda override: override.marketplace))
+origins = st.builds(
+    Origin,
+    who_made=st.sampled_from(WhoMade.values()),
+    is_made_to_order=st.booleans(),
+    made_from_year=st.sampled_from([0, 1990]),
+    made_to_year=st.sampled_from([0, 1999]),
+    is_supply=st.booleans(),
+)
 contents = st.builds(
     ProductContent,
     sku=texts,
@@ -61,6 +73,14 @@ contents = st.builds(
         texts, st.builds(AttributeValues, values=st.lists(texts, max_size=3)), max_size=3
     ),
     overrides=overrides,
+    colors=st.lists(texts, max_size=3),
+    size=texts,
+    materials=st.lists(texts, max_size=3),
+    gender=st.sampled_from(Gender.values()),
+    measurements_mm=st.dictionaries(texts, st.integers(1, 100_000), max_size=3),
+    weight_grams=st.integers(0, 10_000_000),
+    package_size=st.none() | st.builds(PackageSize, length_mm=st.integers(1, 9), width_mm=st.integers(1, 9)),
+    origin=st.none() | origins,
 )
 
 
@@ -93,6 +113,11 @@ def test_marketplace_gets_its_override(content: ProductContent, marketplace: str
     )
     assert seen.price == (override.price if override.HasField("price") else content.price)
     assert not seen.overrides
+    assert (seen.origin, seen.colors, seen.weight_grams) == (
+        content.origin,
+        content.colors,
+        content.weight_grams,
+    )
     assert (seen.sku, seen.category, seen.attributes) == (content.sku, content.category, content.attributes)
 
 

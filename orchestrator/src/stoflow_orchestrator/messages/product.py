@@ -8,15 +8,23 @@ from typing import Any
 from sqlalchemy import Row
 from stoflow.catalog.v1.product_pb2 import (
     Condition,
+    Gender,
     MarketplaceOverride,
+    Origin,
+    PackageSize,
     Product,
     ProductContent,
+    WhoMade,
 )
 
 from stoflow_orchestrator.messages.times import set_timestamp
 
 CONDITION_PREFIX = "CONDITION_"
+GENDER_PREFIX = "GENDER_"
+WHO_MADE_PREFIX = "WHO_MADE_"
 _CONDITIONS = {name.removeprefix(CONDITION_PREFIX): value for name, value in Condition.items()}
+_GENDERS = {name.removeprefix(GENDER_PREFIX): value for name, value in Gender.items() if value}
+_WHO_MADE = {name.removeprefix(WHO_MADE_PREFIX): value for name, value in WhoMade.items() if value}
 
 
 def content_values(content: ProductContent) -> dict[str, Any]:
@@ -33,7 +41,26 @@ def content_values(content: ProductContent) -> dict[str, Any]:
         "condition": Condition.Name(content.condition).removeprefix(CONDITION_PREFIX),
         "attributes": {name: list(entry.values) for name, entry in content.attributes.items()},
         "overrides": {override.marketplace: _override_values(override) for override in content.overrides},
+        "colors": list(content.colors),
+        "size": content.size,
+        "materials": list(content.materials),
+        "gender": Gender.Name(content.gender).removeprefix(GENDER_PREFIX) if content.gender else "",
+        "measurements_mm": dict(content.measurements_mm),
+        "weight_grams": content.weight_grams,
+        "package_size": _package_values(content.package_size) if content.HasField("package_size") else {},
+        "origin": _origin_values(content.origin) if content.HasField("origin") else None,
     }
+
+
+def _package_values(size: PackageSize) -> dict[str, int]:
+    return {"length_mm": size.length_mm, "width_mm": size.width_mm, "height_mm": size.height_mm}
+
+
+def _origin_values(origin: Origin) -> dict[str, Any]:
+    values = {descriptor.name: value for descriptor, value in origin.ListFields()}
+    if origin.who_made:
+        values["who_made"] = WhoMade.Name(origin.who_made).removeprefix(WHO_MADE_PREFIX)
+    return values
 
 
 def _override_values(override: MarketplaceOverride) -> dict[str, Any]:
@@ -58,6 +85,11 @@ def product_message(tenant_id: int, row: Row[Any]) -> Product:
     return product
 
 
+def etag(version: int) -> str:
+    """Names a state of a product: its version grows with every change."""
+    return f"v{version}"
+
+
 def fill_product_for_marketplace(product: Product, tenant_id: int, row: Row[Any], marketplace: str) -> None:
     """Fills an empty product in as one marketplace gets it: its override applied, none left."""
     _fill_product(product, tenant_id, row, row.overrides.get(marketplace, {}))
@@ -68,6 +100,7 @@ def _fill_product(product: Product, tenant_id: int, row: Row[Any], override: Map
     product.product_id = str(row.product_id)
     product.tenant_id = tenant_id
     product.version = row.version
+    product.etag = etag(row.version)
     set_timestamp(product.create_time, row.create_time)
     set_timestamp(product.update_time, row.update_time)
     _fill_content(product.content, row, override)
@@ -87,6 +120,29 @@ def _fill_content(content: ProductContent, row: Row[Any], override: Mapping[str,
     content.condition = _CONDITIONS[row.condition]
     for name, values in row.attributes.items():
         content.attributes[name].values.extend(values)
+    _fill_details(content, row)
+
+
+def _fill_details(content: ProductContent, row: Row[Any]) -> None:
+    content.colors.extend(row.colors)
+    content.size = row.size
+    content.materials.extend(row.materials)
+    if row.gender:
+        content.gender = _GENDERS[row.gender]
+    for name, millimetres in row.measurements_mm.items():
+        content.measurements_mm[name] = millimetres
+    content.weight_grams = row.weight_grams
+    if row.package_size:
+        content.package_size.MergeFrom(PackageSize(**row.package_size))
+    if row.origin is not None:
+        _fill_origin(content.origin, row.origin)
+
+
+def _fill_origin(origin: Origin, values: Mapping[str, Any]) -> None:
+    # An origin that says nothing is still there.
+    origin.SetInParent()
+    for name, value in values.items():
+        setattr(origin, name, _WHO_MADE[value] if name == "who_made" else value)
 
 
 def _override_message(marketplace: str, values: Mapping[str, Any]) -> MarketplaceOverride:

@@ -21,6 +21,7 @@ class Product(TenantBase):
         CheckConstraint("price_minor >= 0", name="price"),
         CheckConstraint("stock_quantity >= 0", name="stock"),
         CheckConstraint("version > 0", name="version"),
+        CheckConstraint("weight_grams >= 0", name="weight"),
         Index("ix_products_create_time", "create_time", "product_id"),
     )
 
@@ -38,9 +39,33 @@ class Product(TenantBase):
     attributes: Mapped[Json]
     # Objects by marketplace, with any of title, description, price_currency, price_minor, category_id.
     overrides: Mapped[Json]
+    # The defaults let code from before these columns insert.
+    colors: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")
+    size: Mapped[str] = mapped_column(server_default="")
+    materials: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")
+    # Empty when not said.
+    gender: Mapped[str] = mapped_column(server_default="")
+    # Millimetres by name.
+    measurements_mm: Mapped[Json] = mapped_column(server_default="{}")
+    weight_grams: Mapped[int] = mapped_column(server_default="0")
+    # length_mm, width_mm and height_mm; empty when unknown.
+    package_size: Mapped[Json] = mapped_column(server_default="{}")
+    # Any of who_made, is_made_to_order, made_from_year, made_to_year, is_supply; null when not said.
+    origin: Mapped[Json | None]
     version: Mapped[BigInt]
     create_time: Mapped[datetime] = mapped_column(server_default=func.now())
     update_time: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ProductImport(TenantBase):
+    """What one import answered, for whoever repeats it."""
+
+    __tablename__ = "product_imports"
+
+    import_id: Mapped[UuidKey]
+    # A serialized ImportProductsResponse.
+    response: Mapped[bytes]
+    create_time: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class ProductImage(TenantBase):

@@ -27,13 +27,27 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from stoflow.common.v1 import money_pb2 as stoflow_dot_common_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stoflow/catalog/v1/product.proto\x12\x12stoflow.catalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dstoflow/common/v1/money.proto\"6\n\x0f\x41ttributeValues\x12#\n\x06values\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x1e\"\x07r\x05\x10\x01\x18\xc8\x01\"\x82\x02\n\x13MarketplaceOverride\x12\x32\n\x0bmarketplace\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12\x1c\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03H\x00\x88\x01\x01\x12#\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\xd0\x86\x03H\x01\x88\x01\x01\x12\'\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.Money\x12!\n\x0b\x63\x61tegory_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64H\x02\x88\x01\x01\x42\x08\n\x06_titleB\x0e\n\x0c_descriptionB\x0e\n\x0c_category_id\"\x9c\x01\n\x0cProductImage\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x14\n\x0cwidth_pixels\x18\x05 \x01(\x05\x12\x15\n\rheight_pixels\x18\x06 \x01(\x05\x12\x0b\n\x03url\x18\x07 \x01(\t\"\x8b\x05\n\x0eProductContent\x12\x16\n\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\xd0\x86\x03\x12/\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x0estock_quantity\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12\x17\n\x05\x62rand\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1c\n\x08\x63\x61tegory\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12<\n\tcondition\x18\x08 \x01(\x0e\x32\x1d.stoflow.catalog.v1.ConditionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12X\n\nattributes\x18\t \x03(\x0b\x32\x32.stoflow.catalog.v1.ProductContent.AttributesEntryB\x10\xbaH\r\x9a\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x64\x12\xa8\x01\n\toverrides\x18\n \x03(\x0b\x32\'.stoflow.catalog.v1.MarketplaceOverrideBl\xbaHi\x92\x01\x02\x10\x14\xba\x01\x61\n\x18product.overrides.unique\x12 each marketplace may appear once\x1a#this.map(o, o.marketplace).unique()\x1aV\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.stoflow.catalog.v1.AttributeValues:\x02\x38\x01\"\x8a\x02\n\x07Product\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\x03\x12\x33\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\".stoflow.catalog.v1.ProductContent\x12\x30\n\x06images\x18\x04 \x03(\x0b\x32 .stoflow.catalog.v1.ProductImage\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xc5\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONDITION_NEW_WITH_TAGS\x10\x01\x12\x1e\n\x1a\x43ONDITION_NEW_WITHOUT_TAGS\x10\x02\x12\x17\n\x13\x43ONDITION_VERY_GOOD\x10\x03\x12\x12\n\x0e\x43ONDITION_GOOD\x10\x04\x12\x1a\n\x16\x43ONDITION_SATISFACTORY\x10\x05\x12\x17\n\x13\x43ONDITION_FOR_PARTS\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stoflow/catalog/v1/product.proto\x12\x12stoflow.catalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dstoflow/common/v1/money.proto\"\xf2\x03\n\x06Origin\x12\x37\n\x08who_made\x18\x01 \x01(\x0e\x32\x1b.stoflow.catalog.v1.WhoMadeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x18\n\x10is_made_to_order\x18\x02 \x01(\x08\x12\"\n\x0emade_from_year\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x98\x11(\x00\x12 \n\x0cmade_to_year\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x98\x11(\x00\x12\x11\n\tis_supply\x18\x05 \x01(\x08:\xbb\x02\xbaH\xb7\x02\x1a\xc4\x01\n\x12origin.years.order\x12Jmade_from_year must not be after made_to_year, and both are set or neither\x1a\x62(this.made_from_year == 0) == (this.made_to_year == 0) && this.made_from_year <= this.made_to_year\x1an\n\x14origin.made_to_order\x12\"what is made to order has no years\x1a\x32!this.is_made_to_order || this.made_from_year == 0\"l\n\x0bPackageSize\x12\x1e\n\tlength_mm\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06 \x00\x12\x1d\n\x08width_mm\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06 \x00\x12\x1e\n\theight_mm\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06 \x00\"6\n\x0f\x41ttributeValues\x12#\n\x06values\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x1e\"\x07r\x05\x10\x01\x18\xc8\x01\"\x82\x02\n\x13MarketplaceOverride\x12\x32\n\x0bmarketplace\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12\x1c\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03H\x00\x88\x01\x01\x12#\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\xd0\x86\x03H\x01\x88\x01\x01\x12\'\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.Money\x12!\n\x0b\x63\x61tegory_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64H\x02\x88\x01\x01\x42\x08\n\x06_titleB\x0e\n\x0c_descriptionB\x0e\n\x0c_category_id\"\x9c\x01\n\x0cProductImage\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x14\n\x0cwidth_pixels\x18\x05 \x01(\x05\x12\x15\n\rheight_pixels\x18\x06 \x01(\x05\x12\x0b\n\x03url\x18\x07 \x01(\t\"\xe2\x08\n\x0eProductContent\x12\x16\n\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\x0b\x64\x65scription\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x18\xd0\x86\x03\x12/\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x0estock_quantity\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12\x17\n\x05\x62rand\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1c\n\x08\x63\x61tegory\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12<\n\tcondition\x18\x08 \x01(\x0e\x32\x1d.stoflow.catalog.v1.ConditionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12X\n\nattributes\x18\t \x03(\x0b\x32\x32.stoflow.catalog.v1.ProductContent.AttributesEntryB\x10\xbaH\r\x9a\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x64\x12\xa8\x01\n\toverrides\x18\n \x03(\x0b\x32\'.stoflow.catalog.v1.MarketplaceOverrideBl\xbaHi\x92\x01\x02\x10\x14\xba\x01\x61\n\x18product.overrides.unique\x12 each marketplace may appear once\x1a#this.map(o, o.marketplace).unique()\x12\"\n\x06\x63olors\x18\x0b \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x05\x18\x01\"\x06r\x04\x10\x01\x18\x64\x12\x15\n\x04size\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12%\n\tmaterials\x18\r \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\n\x18\x01\"\x06r\x04\x10\x01\x18\x64\x12\x34\n\x06gender\x18\x0e \x01(\x0e\x32\x1a.stoflow.catalog.v1.GenderB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x7f\n\x0fmeasurements_mm\x18\x0f \x03(\x0b\x32\x36.stoflow.catalog.v1.ProductContent.MeasurementsMmEntryB.\xbaH+\x9a\x01(\x10\x1e\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,49}$*\x08\x1a\x06\x18\xa0\x8d\x06 \x00\x12\"\n\x0cweight_grams\x18\x10 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00\x12\x35\n\x0cpackage_size\x18\x11 \x01(\x0b\x32\x1f.stoflow.catalog.v1.PackageSize\x12*\n\x06origin\x18\x12 \x01(\x0b\x32\x1a.stoflow.catalog.v1.Origin\x1aV\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.stoflow.catalog.v1.AttributeValues:\x02\x38\x01\x1a\x35\n\x13MeasurementsMmEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x98\x02\n\x07Product\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\x03\x12\x33\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\".stoflow.catalog.v1.ProductContent\x12\x30\n\x06images\x18\x04 \x03(\x0b\x32 .stoflow.catalog.v1.ProductImage\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t*\xc5\x01\n\tCondition\x12\x19\n\x15\x43ONDITION_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONDITION_NEW_WITH_TAGS\x10\x01\x12\x1e\n\x1a\x43ONDITION_NEW_WITHOUT_TAGS\x10\x02\x12\x17\n\x13\x43ONDITION_VERY_GOOD\x10\x03\x12\x12\n\x0e\x43ONDITION_GOOD\x10\x04\x12\x1a\n\x16\x43ONDITION_SATISFACTORY\x10\x05\x12\x17\n\x13\x43ONDITION_FOR_PARTS\x10\x06*\x89\x01\n\x06Gender\x12\x16\n\x12GENDER_UNSPECIFIED\x10\x00\x12\x10\n\x0cGENDER_WOMEN\x10\x01\x12\x0e\n\nGENDER_MEN\x10\x02\x12\x11\n\rGENDER_UNISEX\x10\x03\x12\x10\n\x0cGENDER_GIRLS\x10\x04\x12\x0f\n\x0bGENDER_BOYS\x10\x05\x12\x0f\n\x0bGENDER_KIDS\x10\x06*m\n\x07WhoMade\x12\x18\n\x14WHO_MADE_UNSPECIFIED\x10\x00\x12\x13\n\x0fWHO_MADE_SELLER\x10\x01\x12\x18\n\x14WHO_MADE_SHOP_MEMBER\x10\x02\x12\x19\n\x15WHO_MADE_SOMEONE_ELSE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stoflow.catalog.v1.product_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ORIGIN'].fields_by_name['who_made']._loaded_options = None
+  _globals['_ORIGIN'].fields_by_name['who_made']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ORIGIN'].fields_by_name['made_from_year']._loaded_options = None
+  _globals['_ORIGIN'].fields_by_name['made_from_year']._serialized_options = b'\272H\007\032\005\030\230\021(\000'
+  _globals['_ORIGIN'].fields_by_name['made_to_year']._loaded_options = None
+  _globals['_ORIGIN'].fields_by_name['made_to_year']._serialized_options = b'\272H\007\032\005\030\230\021(\000'
+  _globals['_ORIGIN']._loaded_options = None
+  _globals['_ORIGIN']._serialized_options = b'\272H\267\002\032\304\001\n\022origin.years.order\022Jmade_from_year must not be after made_to_year, and both are set or neither\032b(this.made_from_year == 0) == (this.made_to_year == 0) && this.made_from_year <= this.made_to_year\032n\n\024origin.made_to_order\022\"what is made to order has no years\0322!this.is_made_to_order || this.made_from_year == 0'
+  _globals['_PACKAGESIZE'].fields_by_name['length_mm']._loaded_options = None
+  _globals['_PACKAGESIZE'].fields_by_name['length_mm']._serialized_options = b'\272H\010\032\006\030\240\215\006 \000'
+  _globals['_PACKAGESIZE'].fields_by_name['width_mm']._loaded_options = None
+  _globals['_PACKAGESIZE'].fields_by_name['width_mm']._serialized_options = b'\272H\010\032\006\030\240\215\006 \000'
+  _globals['_PACKAGESIZE'].fields_by_name['height_mm']._loaded_options = None
+  _globals['_PACKAGESIZE'].fields_by_name['height_mm']._serialized_options = b'\272H\010\032\006\030\240\215\006 \000'
   _globals['_ATTRIBUTEVALUES'].fields_by_name['values']._loaded_options = None
   _globals['_ATTRIBUTEVALUES'].fields_by_name['values']._serialized_options = b'\272H\020\222\001\r\010\001\020\036\"\007r\005\020\001\030\310\001'
   _globals['_MARKETPLACEOVERRIDE'].fields_by_name['marketplace']._loaded_options = None
@@ -46,6 +60,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MARKETPLACEOVERRIDE'].fields_by_name['category_id']._serialized_options = b'\272H\004r\002\030d'
   _globals['_PRODUCTCONTENT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PRODUCTCONTENT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_PRODUCTCONTENT_MEASUREMENTSMMENTRY']._loaded_options = None
+  _globals['_PRODUCTCONTENT_MEASUREMENTSMMENTRY']._serialized_options = b'8\001'
   _globals['_PRODUCTCONTENT'].fields_by_name['sku']._loaded_options = None
   _globals['_PRODUCTCONTENT'].fields_by_name['sku']._serialized_options = b'\272H\006r\004\020\001\030d'
   _globals['_PRODUCTCONTENT'].fields_by_name['title']._loaded_options = None
@@ -66,18 +82,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCTCONTENT'].fields_by_name['attributes']._serialized_options = b'\272H\r\232\001\n\0202\"\006r\004\020\001\030d'
   _globals['_PRODUCTCONTENT'].fields_by_name['overrides']._loaded_options = None
   _globals['_PRODUCTCONTENT'].fields_by_name['overrides']._serialized_options = b'\272Hi\222\001\002\020\024\272\001a\n\030product.overrides.unique\022 each marketplace may appear once\032#this.map(o, o.marketplace).unique()'
-  _globals['_CONDITION']._serialized_start=1549
-  _globals['_CONDITION']._serialized_end=1746
-  _globals['_ATTRIBUTEVALUES']._serialized_start=149
-  _globals['_ATTRIBUTEVALUES']._serialized_end=203
-  _globals['_MARKETPLACEOVERRIDE']._serialized_start=206
-  _globals['_MARKETPLACEOVERRIDE']._serialized_end=464
-  _globals['_PRODUCTIMAGE']._serialized_start=467
-  _globals['_PRODUCTIMAGE']._serialized_end=623
-  _globals['_PRODUCTCONTENT']._serialized_start=626
-  _globals['_PRODUCTCONTENT']._serialized_end=1277
-  _globals['_PRODUCTCONTENT_ATTRIBUTESENTRY']._serialized_start=1191
-  _globals['_PRODUCTCONTENT_ATTRIBUTESENTRY']._serialized_end=1277
-  _globals['_PRODUCT']._serialized_start=1280
-  _globals['_PRODUCT']._serialized_end=1546
+  _globals['_PRODUCTCONTENT'].fields_by_name['colors']._loaded_options = None
+  _globals['_PRODUCTCONTENT'].fields_by_name['colors']._serialized_options = b'\272H\017\222\001\014\020\005\030\001\"\006r\004\020\001\030d'
+  _globals['_PRODUCTCONTENT'].fields_by_name['size']._loaded_options = None
+  _globals['_PRODUCTCONTENT'].fields_by_name['size']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_PRODUCTCONTENT'].fields_by_name['materials']._loaded_options = None
+  _globals['_PRODUCTCONTENT'].fields_by_name['materials']._serialized_options = b'\272H\017\222\001\014\020\n\030\001\"\006r\004\020\001\030d'
+  _globals['_PRODUCTCONTENT'].fields_by_name['gender']._loaded_options = None
+  _globals['_PRODUCTCONTENT'].fields_by_name['gender']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_PRODUCTCONTENT'].fields_by_name['measurements_mm']._loaded_options = None
+  _globals['_PRODUCTCONTENT'].fields_by_name['measurements_mm']._serialized_options = b'\272H+\232\001(\020\036\"\032r\0302\026^[a-z][a-z0-9_]{0,49}$*\010\032\006\030\240\215\006 \000'
+  _globals['_PRODUCTCONTENT'].fields_by_name['weight_grams']._loaded_options = None
+  _globals['_PRODUCTCONTENT'].fields_by_name['weight_grams']._serialized_options = b'\272H\t\032\007\030\200\255\342\004(\000'
+  _globals['_CONDITION']._serialized_start=2645
+  _globals['_CONDITION']._serialized_end=2842
+  _globals['_GENDER']._serialized_start=2845
+  _globals['_GENDER']._serialized_end=2982
+  _globals['_WHOMADE']._serialized_start=2984
+  _globals['_WHOMADE']._serialized_end=3093
+  _globals['_ORIGIN']._serialized_start=150
+  _globals['_ORIGIN']._serialized_end=648
+  _globals['_PACKAGESIZE']._serialized_start=650
+  _globals['_PACKAGESIZE']._serialized_end=758
+  _globals['_ATTRIBUTEVALUES']._serialized_start=760
+  _globals['_ATTRIBUTEVALUES']._serialized_end=814
+  _globals['_MARKETPLACEOVERRIDE']._serialized_start=817
+  _globals['_MARKETPLACEOVERRIDE']._serialized_end=1075
+  _globals['_PRODUCTIMAGE']._serialized_start=1078
+  _globals['_PRODUCTIMAGE']._serialized_end=1234
+  _globals['_PRODUCTCONTENT']._serialized_start=1237
+  _globals['_PRODUCTCONTENT']._serialized_end=2359
+  _globals['_PRODUCTCONTENT_ATTRIBUTESENTRY']._serialized_start=2218
+  _globals['_PRODUCTCONTENT_ATTRIBUTESENTRY']._serialized_end=2304
+  _globals['_PRODUCTCONTENT_MEASUREMENTSMMENTRY']._serialized_start=2306
+  _globals['_PRODUCTCONTENT_MEASUREMENTSMMENTRY']._serialized_end=2359
+  _globals['_PRODUCT']._serialized_start=2362
+  _globals['_PRODUCT']._serialized_end=2642
 # @@protoc_insertion_point(module_scope)

@@ -61,6 +61,142 @@ CONDITION_FOR_PARTS: Condition.ValueType  # 6
 """Broken or incomplete."""
 Global___Condition: _TypeAlias = Condition  # noqa: Y015
 
+class _Gender:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gender.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GENDER_UNSPECIFIED: _Gender.ValueType  # 0
+    """Not said."""
+    GENDER_WOMEN: _Gender.ValueType  # 1
+    """Women."""
+    GENDER_MEN: _Gender.ValueType  # 2
+    """Men."""
+    GENDER_UNISEX: _Gender.ValueType  # 3
+    """Adults of any gender."""
+    GENDER_GIRLS: _Gender.ValueType  # 4
+    """Girls."""
+    GENDER_BOYS: _Gender.ValueType  # 5
+    """Boys."""
+    GENDER_KIDS: _Gender.ValueType  # 6
+    """Children of any gender."""
+
+class Gender(_Gender, metaclass=_GenderEnumTypeWrapper):
+    """Whom an article is made for."""
+
+GENDER_UNSPECIFIED: Gender.ValueType  # 0
+"""Not said."""
+GENDER_WOMEN: Gender.ValueType  # 1
+"""Women."""
+GENDER_MEN: Gender.ValueType  # 2
+"""Men."""
+GENDER_UNISEX: Gender.ValueType  # 3
+"""Adults of any gender."""
+GENDER_GIRLS: Gender.ValueType  # 4
+"""Girls."""
+GENDER_BOYS: Gender.ValueType  # 5
+"""Boys."""
+GENDER_KIDS: Gender.ValueType  # 6
+"""Children of any gender."""
+Global___Gender: _TypeAlias = Gender  # noqa: Y015
+
+class _WhoMade:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WhoMadeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WhoMade.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WHO_MADE_UNSPECIFIED: _WhoMade.ValueType  # 0
+    """Not said."""
+    WHO_MADE_SELLER: _WhoMade.ValueType  # 1
+    """The seller."""
+    WHO_MADE_SHOP_MEMBER: _WhoMade.ValueType  # 2
+    """A member of the seller's shop."""
+    WHO_MADE_SOMEONE_ELSE: _WhoMade.ValueType  # 3
+    """Another person or company."""
+
+class WhoMade(_WhoMade, metaclass=_WhoMadeEnumTypeWrapper):
+    """Who made an article."""
+
+WHO_MADE_UNSPECIFIED: WhoMade.ValueType  # 0
+"""Not said."""
+WHO_MADE_SELLER: WhoMade.ValueType  # 1
+"""The seller."""
+WHO_MADE_SHOP_MEMBER: WhoMade.ValueType  # 2
+"""A member of the seller's shop."""
+WHO_MADE_SOMEONE_ELSE: WhoMade.ValueType  # 3
+"""Another person or company."""
+Global___WhoMade: _TypeAlias = WhoMade  # noqa: Y015
+
+@_typing.final
+class Origin(_message.Message):
+    """Who made an article and when, which some marketplaces ask for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHO_MADE_FIELD_NUMBER: _builtins.int
+    IS_MADE_TO_ORDER_FIELD_NUMBER: _builtins.int
+    MADE_FROM_YEAR_FIELD_NUMBER: _builtins.int
+    MADE_TO_YEAR_FIELD_NUMBER: _builtins.int
+    IS_SUPPLY_FIELD_NUMBER: _builtins.int
+    who_made: Global___WhoMade.ValueType
+    """Who made it."""
+    is_made_to_order: _builtins.bool
+    """Whether it is made when it is ordered."""
+    made_from_year: _builtins.int
+    """The first year in which it may have been made; 0 when unknown."""
+    made_to_year: _builtins.int
+    """The last year in which it may have been made, the same when the year is known; 0 when unknown."""
+    is_supply: _builtins.bool
+    """Whether it is a supply or tool to make something with."""
+    def __init__(
+        self,
+        *,
+        who_made: Global___WhoMade.ValueType = ...,
+        is_made_to_order: _builtins.bool = ...,
+        made_from_year: _builtins.int = ...,
+        made_to_year: _builtins.int = ...,
+        is_supply: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_made_to_order", b"is_made_to_order", "is_supply", b"is_supply", "made_from_year", b"made_from_year", "made_to_year", b"made_to_year", "who_made", b"who_made"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Origin: _TypeAlias = Origin  # noqa: Y015
+
+@_typing.final
+class PackageSize(_message.Message):
+    """The outer size of a parcel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LENGTH_MM_FIELD_NUMBER: _builtins.int
+    WIDTH_MM_FIELD_NUMBER: _builtins.int
+    HEIGHT_MM_FIELD_NUMBER: _builtins.int
+    length_mm: _builtins.int
+    """The longest side, in millimetres."""
+    width_mm: _builtins.int
+    """The second side, in millimetres."""
+    height_mm: _builtins.int
+    """The third side, in millimetres."""
+    def __init__(
+        self,
+        *,
+        length_mm: _builtins.int = ...,
+        width_mm: _builtins.int = ...,
+        height_mm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height_mm", b"height_mm", "length_mm", b"length_mm", "width_mm", b"width_mm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageSize: _TypeAlias = PackageSize  # noqa: Y015
+
 @_typing.final
 class AttributeValues(_message.Message):
     """The values of one free attribute."""
@@ -209,6 +345,26 @@ class ProductContent(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class MeasurementsMmEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SKU_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -219,6 +375,14 @@ class ProductContent(_message.Message):
     CONDITION_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
+    COLORS_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    MATERIALS_FIELD_NUMBER: _builtins.int
+    GENDER_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_MM_FIELD_NUMBER: _builtins.int
+    WEIGHT_GRAMS_FIELD_NUMBER: _builtins.int
+    PACKAGE_SIZE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """The seller's own key of the article, unique within the tenant."""
     title: _builtins.str
@@ -233,6 +397,12 @@ class ProductContent(_message.Message):
     """Key of a category in the reference data: "clothing/women/dresses"."""
     condition: Global___Condition.ValueType
     """The state of the article."""
+    size: _builtins.str
+    """Size: a key of the reference data, or the seller's own word; empty when it has none."""
+    gender: Global___Gender.ValueType
+    """Whom it is made for."""
+    weight_grams: _builtins.int
+    """Weight with its packaging, in grams; 0 when unknown."""
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """Price of one piece."""
@@ -244,6 +414,26 @@ class ProductContent(_message.Message):
     @_builtins.property
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarketplaceOverride]:
         """What single marketplaces get instead; at most one entry a marketplace."""
+
+    @_builtins.property
+    def colors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Colors, the main one first: keys of the reference data where it knows the color, else the seller's own words."""
+
+    @_builtins.property
+    def materials(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Materials, the main one first: keys of the reference data, or the seller's own words."""
+
+    @_builtins.property
+    def measurements_mm(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Measurements in millimetres by name: {"chest": 480, "length": 710}."""
+
+    @_builtins.property
+    def package_size(self) -> Global___PackageSize:
+        """Size of the parcel; absent when unknown."""
+
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Who made it and when; absent when not said."""
 
     def __init__(
         self,
@@ -258,10 +448,18 @@ class ProductContent(_message.Message):
         condition: Global___Condition.ValueType = ...,
         attributes: _abc.Mapping[_builtins.str, Global___AttributeValues] | None = ...,
         overrides: _abc.Iterable[Global___MarketplaceOverride] | None = ...,
+        colors: _abc.Iterable[_builtins.str] | None = ...,
+        size: _builtins.str = ...,
+        materials: _abc.Iterable[_builtins.str] | None = ...,
+        gender: Global___Gender.ValueType = ...,
+        measurements_mm: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        weight_grams: _builtins.int = ...,
+        package_size: Global___PackageSize | None = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "package_size", b"package_size", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "brand", b"brand", "category", b"category", "condition", b"condition", "description", b"description", "overrides", b"overrides", "price", b"price", "sku", b"sku", "stock_quantity", b"stock_quantity", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "brand", b"brand", "category", b"category", "colors", b"colors", "condition", b"condition", "description", b"description", "gender", b"gender", "materials", b"materials", "measurements_mm", b"measurements_mm", "origin", b"origin", "overrides", b"overrides", "package_size", b"package_size", "price", b"price", "size", b"size", "sku", b"sku", "stock_quantity", b"stock_quantity", "title", b"title", "weight_grams", b"weight_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -280,12 +478,15 @@ class Product(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """Identifies the product within the tenant."""
     tenant_id: _builtins.int
     """The tenant that owns it."""
     version: _builtins.int
     """Grows with every change of the content or the images, from 1."""
+    etag: _builtins.str
+    """Names this state of the product; a change of it sends the etag back, so that it overwrites nobody else's change."""
     @_builtins.property
     def content(self) -> Global___ProductContent:
         """What the seller said of it."""
@@ -312,10 +513,11 @@ class Product(_message.Message):
         version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "create_time", b"create_time", "images", b"images", "product_id", b"product_id", "tenant_id", b"tenant_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "create_time", b"create_time", "etag", b"etag", "images", b"images", "product_id", b"product_id", "tenant_id", b"tenant_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
