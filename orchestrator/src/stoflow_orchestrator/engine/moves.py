@@ -59,23 +59,23 @@ def wait(
     changes.stirred.add(job.marketplace)
 
 
-def advance(changes: Changes, job: Job, completed: Task) -> None:
-    """Goes on after a completed task: dispatches the next one, gives way, or completes the job.
+def advance(changes: Changes, job: Job, completed: Task) -> Task | None:
+    """Goes on after a completed task: gives way, completes the job, or returns the task that is to begin now.
 
     A job that ended meanwhile only moves its position, where another run would begin; a paused one waits there.
     """
     job.task_position = completed.position + 1
     if job.state.is_terminal:
-        return
+        return None
     following = changes.find_task_at(job.job_id, job.task_position)
     if following is None:
         job.failure = None
         end(changes, job, JobEvent.COMPLETE, None)
     elif job.state is JobState.RUNNING:
-        if changes.contention.take(job.marketplace, job.priority):
-            give_way(changes, job)
-        else:
-            changes.dispatch(job, following)
+        if not changes.contention.take(job.marketplace, job.priority):
+            return following
+        give_way(changes, job)
+    return None
 
 
 def give_way(changes: Changes, job: Job) -> None:

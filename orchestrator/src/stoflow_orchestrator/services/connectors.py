@@ -240,11 +240,16 @@ class ConnectorService:
                         lease_token=UUID(report.lease_token),
                         report=report,
                         retry=self._policy.retry,
+                        next_lease_token=UUID(report.next_lease_token) if report.next_lease_token else None,
+                        lease=self._policy.lease,
                     )
                 )
         answers: list[rpc.TaskReportResult | Exception] = await self._committer.run_all(commands)
         decided = _all_or_raise(answers)
         await self._recognize_archived(commands, decided)
+        for command, result in zip(commands, decided, strict=True):
+            if result.HasField("next"):
+                self._sign_images(command.tenant_id, result.next.assignment)
         following = iter(decided)
         return rpc.ReportTasksResponse(results=[r if r is not None else next(following) for r in results])
 

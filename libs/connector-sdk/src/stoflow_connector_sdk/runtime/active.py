@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
-from stoflow.connector.v1.connector_service_pb2 import TaskLease
+from stoflow.connector.v1.connector_service_pb2 import TaskLease, TaskStartResult
+from stoflow.connector.v1.task_pb2 import TaskCommand
 
-from stoflow_connector_sdk.task import TaskContext
+from stoflow_connector_sdk.runtime.conversion import task_context
+from stoflow_connector_sdk.task import TaskContext, TokenSource
+from stoflow_service_kit.clock import Clock
 
 
 @dataclass(slots=True, eq=False)
@@ -16,7 +20,8 @@ class ActiveTask:
     Attributes:
         context: What the service method is given.
         start_to_close_seconds: How long the attempt may take, counted from `started_at`.
-        started_at: Monotonic time at which its StartTasks was sent.
+        started_at: Monotonic time at which its lease was first asked for.
+        reported_at: Monotonic time at which its report was first sent.
         is_executing: Whether the service method runs: only then does a cancellation harm nothing else.
         is_released: Whether the lease is being given back, so nothing is to be reported.
         runner: The asyncio task.
@@ -25,9 +30,42 @@ class ActiveTask:
     context: TaskContext
     start_to_close_seconds: float
     started_at: float
+    reported_at: float = 0.0
     is_executing: bool = False
     is_released: bool = False
     runner: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    @classmethod
+    def granted(
+        cls,
+        command: TaskCommand,
+        result: TaskStartResult,
+        *,
+        sent_at: float,
+        token_source: TokenSource,
+        clock: Clock,
+    ) -> Self:
+        """Builds the attempt that a grant allows.
+
+        Args:
+            command: Names the task.
+            result: The grant.
+            sent_at: Monotonic time of the first try to ask for it: the lease may have been taken by a try whose
+                answer was lost.
+            token_source: Handed to the service method.
+            clock: Time.
+        """
+        assignment = result.assignment
+        context = task_context(
+            command,
+            result.lease_token,
+            assignment,
+            sent_at=sent_at,
+            token_source=token_source,
+            clock=clock,
+        )
+        seconds = assignment.start_to_close_timeout.ToNanoseconds() / 1e9
+        return cls(context=context, start_to_close_seconds=seconds, started_at=sent_at)
 
     def lease_message(self) -> TaskLease:
         """Returns the lease as the contract names it."""
@@ -58,6 +96,12 @@ class ActiveTasks:
         self._tasks.pop(active.context.lease_token, None)
         if not self._tasks:
             self._empty.set()
+
+    def replace(self, active: ActiveTask, following: ActiveTask | None) -> None:
+        """Removes an attempt and adds the one that follows it, without being empty in between."""
+        if following is not None:
+            self.add(following)
+        self.remove(active)
 
     def __len__(self) -> int:
         return len(self._tasks)

@@ -7,6 +7,7 @@ from functools import partial
 
 import grpc.aio
 from stoflow.connector.v1 import connector_service_pb2 as pb
+from stoflow.connector.v1.task_pb2 import TaskCommand
 
 from stoflow_connector_sdk.definition import ConnectorDefinition
 from stoflow_connector_sdk.runtime.active import ActiveTask, ActiveTasks, Slots
@@ -79,7 +80,9 @@ class ConnectorRuntime:
         self._credentials = CredentialBroker(
             self._client, self.instance_id, definition.token_refresher, self._clock
         )
-        self._reporter = Reporter(self._client, self.instance_id, metrics)
+        self._reporter = Reporter(
+            self._client, self.instance_id, metrics, lambda: not (self._is_draining or self._is_retired)
+        )
         self._executor = Executor(definition, self._reporter, metrics, self._clock)
         self._heartbeats = Heartbeats(
             self._client,
@@ -200,17 +203,39 @@ class ConnectorRuntime:
             log.warning("lease_not_extended", error=error.details())
 
     async def _run(self, active: ActiveTask, extending: asyncio.Task[None] | None) -> None:
+        """Runs an attempt, and in the same slot the next tasks of its job that are granted with its reports."""
+        current: ActiveTask | None = active
         try:
-            if extending is not None:
-                await asyncio.wait([extending])
-            if self._is_draining:
-                self._unused_leases.append(active.lease_message())
-                return
-            await self._executor.run(active)
+            while current is not None:
+                if extending is not None:
+                    await asyncio.wait([extending])
+                if self._is_draining:
+                    self._unused_leases.append(current.lease_message())
+                    return
+                done = current
+                current, extending = await self._run_one(current)
+                self._tasks.replace(done, current)
         finally:
-            self._tasks.remove(active)
+            if current is not None:
+                self._tasks.replace(current, None)
             self._metrics.running.dec()
             self._slots.give_back()
+
+    async def _run_one(self, active: ActiveTask) -> tuple[ActiveTask | None, asyncio.Task[None] | None]:
+        grant = await self._executor.run(active)
+        if grant is None:
+            return None, None
+        command = TaskCommand(
+            tenant_id=active.context.tenant_id, job_id=active.context.job_id, task_id=grant.task_id
+        )
+        following = ActiveTask.granted(
+            command, grant, sent_at=active.reported_at, token_source=self._credentials, clock=self._clock
+        )
+        following.runner = active.runner
+        waited = self._clock.monotonic() - active.reported_at
+        # The wait for a lost answer may have used up most of the lease.
+        is_late = waited > following.context.lease.duration_seconds / 3
+        return following, asyncio.create_task(self._extend()) if is_late else None
 
     async def _interrupt_rest(self) -> None:
         rest = self._tasks.list()

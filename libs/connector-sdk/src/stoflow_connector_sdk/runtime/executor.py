@@ -4,6 +4,7 @@ import asyncio
 import traceback
 
 import structlog
+from stoflow.connector.v1.connector_service_pb2 import TaskStartResult
 from stoflow.connector.v1.task_pb2 import TaskReport
 
 from stoflow_connector_sdk.definition import ConnectorDefinition
@@ -33,10 +34,10 @@ class Executor:
         self._metrics = metrics
         self._clock = clock
 
-    async def run(self, active: ActiveTask) -> None:
-        """Carries out one attempt and delivers its report."""
+    async def run(self, active: ActiveTask) -> TaskStartResult | None:
+        """Carries out one attempt and delivers its report; returns the grant of the job's next task, if any."""
         context = active.context
-        # The asyncio task has a context of its own, so nothing is to be undone.
+        # The asyncio task has a context of its own, and the next attempt in it sets the same names.
         set_current_task(context)
         structlog.contextvars.bind_contextvars(
             tenant_id=context.tenant_id,
@@ -47,8 +48,9 @@ class Executor:
         report = await self._attempt(active)
         if report is None:
             self._count(context, "ABANDONED")
-        else:
-            await self._reporter.deliver(active, report)
+            return None
+        active.reported_at = self._clock.monotonic()
+        return await self._reporter.deliver(active, report)
 
     async def _attempt(self, active: ActiveTask) -> TaskReport | None:
         """Returns the report; None when the lease is gone or given back and there is nothing to tell."""

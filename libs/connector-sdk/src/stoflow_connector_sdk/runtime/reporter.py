@@ -1,6 +1,7 @@
 """Results out: in groups, below the size of a message, until they are answered."""
 
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 from stoflow.connector.v1 import connector_service_pb2 as pb
@@ -24,8 +25,23 @@ MAX_REQUEST_BYTES = 1_000_000
 class Reporter:
     """Delivers reports; a report is given up only when the orchestrator refuses it."""
 
-    def __init__(self, client: OrchestratorClient, instance_id: str, metrics: ConnectorMetrics) -> None:
+    def __init__(
+        self,
+        client: OrchestratorClient,
+        instance_id: str,
+        metrics: ConnectorMetrics,
+        wants_next: Callable[[], bool],
+    ) -> None:
+        """Prepares a reporter.
+
+        Args:
+            client: To the orchestrator.
+            instance_id: Of this process.
+            metrics: What is counted.
+            wants_next: Whether this process goes on with the next task of a job whose task it has done.
+        """
         self._client = client
+        self._wants_next = wants_next
         self._instance_id = instance_id
         self._metrics = metrics
         self._closing = False
@@ -42,22 +58,28 @@ class Reporter:
         """Stops repeating reports that are not answered."""
         self._closing = True
 
-    async def deliver(self, active: ActiveTask, report: TaskReport) -> None:
+    async def deliver(self, active: ActiveTask, report: TaskReport) -> pb.TaskStartResult | None:
         """Reports until answered, also after the lease ran out: the remote id in a stale report is still of
         use.
+
+        Returns:
+            The grant of the job's next task, when the orchestrator lets this process go on with it.
         """
+        if report.HasField("success") and self._wants_next():
+            report.next_lease_token = str(uuid.uuid4())
         result = await self._send(report)
         if result is not None and result.decision == pb.REPORT_DECISION_INVALID:
             log.error("report_invalid", task_id=report.task_id, error=result.message)
             result = await self._send(_substitute(active, result.message))
         if result is None:
-            return
+            return None
         decision = pb.ReportDecision.Name(result.decision).removeprefix("REPORT_DECISION_")
         self._metrics.reports.labels(decision).inc()
         if result.decision != pb.REPORT_DECISION_ACCEPTED:
             log.warning(
                 "report_not_accepted", task_id=report.task_id, decision=decision, error=result.message
             )
+        return result.next if result.HasField("next") else None
 
     async def _send(self, report: TaskReport) -> pb.TaskReportResult | None:
         try:

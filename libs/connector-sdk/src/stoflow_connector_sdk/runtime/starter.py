@@ -13,7 +13,6 @@ from stoflow.connector.v1.task_pb2 import TaskCommand
 from stoflow_connector_sdk.runtime.active import ActiveTask, Slots
 from stoflow_connector_sdk.runtime.calls import CallError, OrchestratorClient
 from stoflow_connector_sdk.runtime.commands import CommandMessage
-from stoflow_connector_sdk.runtime.conversion import task_context
 from stoflow_connector_sdk.runtime.metrics import ConnectorMetrics
 from stoflow_connector_sdk.task import TokenSource
 from stoflow_service_kit.batching import Batcher
@@ -179,20 +178,12 @@ class Starter:
 
     def _active(self, entry: PendingStart, result: pb.TaskStartResult) -> ActiveTask:
         assert entry.sent_at is not None  # noqa: S101 - it was sent, or there were no answer
-        assignment = result.assignment
-        context = task_context(
+        return ActiveTask.granted(
             entry.start.command,
-            entry.start.lease_token,
-            assignment,
-            # Counted from the first try: the lease may have been taken by a try whose answer was lost.
+            result,
             sent_at=entry.sent_at,
             token_source=self._token_source,
             clock=self._clock,
-        )
-        return ActiveTask(
-            context=context,
-            start_to_close_seconds=assignment.start_to_close_timeout.ToNanoseconds() / 1e9,
-            started_at=entry.sent_at,
         )
 
 

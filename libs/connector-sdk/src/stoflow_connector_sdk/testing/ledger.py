@@ -150,11 +150,14 @@ class Ledger:
             result.decision = pb.START_DECISION_UNAVAILABLE
             result.retry_delay.FromNanoseconds(int(delay * 1e9))
         else:
-            task.state = "RUNNING"
-            task.attempt += 1
-            task.lease_token = start.lease_token
-            self._grant(job, task, result)
+            self._take(job, task, result)
         return result
+
+    def _take(self, job: JobRecord, task: TaskRecord, result: pb.TaskStartResult) -> None:
+        task.state = "RUNNING"
+        task.attempt += 1
+        task.lease_token = result.lease_token
+        self._grant(job, task, result)
 
     def _grant(self, job: JobRecord, task: TaskRecord, result: pb.TaskStartResult) -> None:
         now = self._monotonic()
@@ -215,14 +218,14 @@ class Ledger:
             task.lease_end = self._monotonic() + self.lease_seconds
         return result
 
-    def report(self, report: task_pb2.TaskReport) -> pb.TaskReportResult:
-        """Decides one report."""
+    def report(self, report: task_pb2.TaskReport, *, may_go_on: bool = True) -> pb.TaskReportResult:
+        """Decides one report; whoever may not go on gets no grant of the next step."""
         result = pb.TaskReportResult(task_id=report.task_id, decision=pb.REPORT_DECISION_ACCEPTED)
         job, task = self._by_task.get(report.task_id, (None, None))
         if job is None or task is None:
             result.decision = pb.REPORT_DECISION_STALE_LEASE
         elif any(earlier.lease_token == report.lease_token for earlier in task.accepted):
-            pass
+            self._grant_next_again(job, report, result)
         elif task.state != "RUNNING" or task.lease_token != report.lease_token:
             result.decision = pb.REPORT_DECISION_STALE_LEASE
             task.stale.append(report)
@@ -234,11 +237,32 @@ class Ledger:
             result.message = f"no such steps to append: {sorted(unknown)}"
         else:
             task.accepted.append(report)
-            self._apply(job, task, report)
+            if self._apply(job, task, report):
+                if report.next_lease_token and may_go_on and not report.success.follow_ups:
+                    self._grant_next(job, report, result)
+                else:
+                    self.dispatch_next(job)
         self.on_change()
         return result
 
-    def _apply(self, job: JobRecord, task: TaskRecord, report: task_pb2.TaskReport) -> None:
+    def _grant_next(self, job: JobRecord, report: task_pb2.TaskReport, result: pb.TaskReportResult) -> None:
+        following = next((task for task in job.tasks if task.state != "COMPLETED"), None)
+        if following is None:
+            job.state = "COMPLETED"
+            return
+        result.next.task_id, result.next.lease_token = following.task_id, report.next_lease_token
+        self._take(job, following, result.next)
+
+    def _grant_next_again(
+        self, job: JobRecord, report: task_pb2.TaskReport, result: pb.TaskReportResult
+    ) -> None:
+        for task in job.tasks:
+            if task.state == "RUNNING" and task.lease_token == report.next_lease_token:
+                result.next.task_id, result.next.lease_token = task.task_id, task.lease_token
+                self._grant(job, task, result.next)
+
+    def _apply(self, job: JobRecord, task: TaskRecord, report: task_pb2.TaskReport) -> bool:
+        """Applies a result; returns whether the job goes on with its next step."""
         self._end_attempt(task)
         if report.HasField("success"):
             task.state = "COMPLETED"
@@ -247,21 +271,20 @@ class Ledger:
             if task.effect is not None:
                 task.effect.is_settled = True
                 task.effect.remote_id = report.success.remote_id
-            if job.state == "RUNNING":
-                self.dispatch_next(job)
-            return
+            return job.state == "RUNNING"
         failure = report.failure
         task.state = "PENDING"
         if task.effect is not None and failure.effect_outcome == failure_pb2.EFFECT_OUTCOME_NOT_SENT:
             task.effect.is_settled = True
         if job.state != "RUNNING":
-            return
+            return False
         if failure.error_class == failure_pb2.ERROR_CLASS_RETRYABLE and task.attempt <= job.max_retries:
             self.dispatch_next(job)
         elif failure.error_class in {failure_pb2.ERROR_CLASS_RETRYABLE, failure_pb2.ERROR_CLASS_PERMANENT}:
             task.state = job.state = "FAILED"
         else:
             job.state = "WAITING"
+        return False
 
     def _append(self, job: JobRecord, task: TaskRecord, success: task_pb2.TaskSuccess) -> None:
         position = job.tasks.index(task) + 1

@@ -122,8 +122,12 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         context: _Context,  # noqa: ARG002
     ) -> pb.ReportTasksResponse:
         fault = self._begin("ReportTasks", request)
+        may_go_on = request.instance_id in self.registered and request.instance_id not in self.drained
         return _answer(
-            fault, pb.ReportTasksResponse(results=[self._ledger.report(x) for x in request.reports])
+            fault,
+            pb.ReportTasksResponse(
+                results=[self._ledger.report(x, may_go_on=may_go_on) for x in request.reports]
+            ),
         )
 
     async def ReleaseTasks(  # noqa: N802 - the contract's name

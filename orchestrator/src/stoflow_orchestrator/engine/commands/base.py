@@ -14,8 +14,6 @@ ResultT = TypeVar("ResultT")
 class Command(ABC, Generic[ResultT]):
     """Something asked of one live job."""
 
-    # Whether deciding it needs the outputs of the job's earlier tasks.
-    needs_outputs: ClassVar[bool] = False
     # Whether deciding it may move the job on to its next task.
     needs_next_task: ClassVar[bool] = False
 
@@ -33,6 +31,11 @@ class Command(ABC, Generic[ResultT]):
     def names_instance(self) -> UUID | None:
         """A connector instance whose registration must be loaded."""
         return None
+
+    @property
+    def needs_outputs(self) -> bool:
+        """Whether deciding it needs the outputs of the job's earlier tasks."""
+        return False
 
     @property
     def appends_tasks(self) -> bool:

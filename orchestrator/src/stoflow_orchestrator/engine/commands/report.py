@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -19,8 +20,9 @@ from stoflow_orchestrator.engine.changes import Changes, ListingUpdate
 from stoflow_orchestrator.engine.commands.base import Command
 from stoflow_orchestrator.engine.failing import fail_attempt
 from stoflow_orchestrator.engine.follow_ups import append_follow_ups, follow_up_problem
-from stoflow_orchestrator.engine.records import Job, Task, effect_key
-from stoflow_orchestrator.lifecycle import TaskEvent, TaskState
+from stoflow_orchestrator.engine.leasing import extend_lease, fill_grant, take_lease
+from stoflow_orchestrator.engine.records import Job, Output, Task, base_version, effect_key
+from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState
 
 MAX_OUTPUT_BYTES = 64 * 1024
 
@@ -40,6 +42,9 @@ class ReportTask(Command[rpc.TaskReportResult]):
     lease_token: UUID
     report: task_pb2.TaskReport
     retry: RetryPolicy
+    # With both of these the job's next task is started in the same step.
+    next_lease_token: UUID | None = None
+    lease: timedelta = timedelta(0)
 
     @property
     def job_id(self) -> UUID:
@@ -48,6 +53,14 @@ class ReportTask(Command[rpc.TaskReportResult]):
     @property
     def names_task(self) -> UUID:
         return self.task_id
+
+    @property
+    def names_instance(self) -> UUID | None:
+        return None if self.next_lease_token is None else self.instance_id
+
+    @property
+    def needs_outputs(self) -> bool:
+        return self.next_lease_token is not None
 
     @property
     def appends_tasks(self) -> bool:
@@ -64,6 +77,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
         if task.accepted_token == self.lease_token:
             # The same report again: its answer was lost.
             result.decision = rpc.REPORT_DECISION_ACCEPTED
+            self._start_again(changes, job, task, result)
         elif task.state is not TaskState.RUNNING or task.lease_token != self.lease_token:
             self._keep_late_effect(changes, job, task)
         elif problem := self._find_problem(changes, job, task):
@@ -72,7 +86,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
         else:
             result.decision = rpc.REPORT_DECISION_ACCEPTED
             if self.report.HasField("success"):
-                self._accept_success(changes, job, task)
+                self._accept_success(changes, job, task, result)
             else:
                 self._accept_failure(changes, job, task)
         return result
@@ -89,7 +103,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
             return f"the output has {size} bytes and may have at most {MAX_OUTPUT_BYTES}"
         return follow_up_problem(changes.rooms.get(job.job_id), success) if success.follow_ups else ""
 
-    def _accept_success(self, changes: Changes, job: Job, task: Task) -> None:
+    def _accept_success(self, changes: Changes, job: Job, task: Task, result: rpc.TaskReportResult) -> None:
         success = self.report.success
         if success.output.fields:
             task.output = json_format.MessageToJson(success.output, indent=None)
@@ -108,7 +122,54 @@ class ReportTask(Command[rpc.TaskReportResult]):
         if success.follow_ups:
             room = changes.rooms[job.job_id]
             append_follow_ups(changes, job, task, success, room, f"connector:{self.instance_id}")
-        moves.advance(changes, job, task)
+        following = moves.advance(changes, job, task)
+        if following is None:
+            return
+        # The effects of appended tasks were not loaded, so those are started by their commands.
+        if not success.follow_ups and self._takes(changes, job):
+            changes.outputs.setdefault(job.job_id, []).append(Output(task.name, task.item_index, task.output))
+            self._start(changes, job, following, result)
+        else:
+            changes.dispatch(job, following)
+
+    def _takes(self, changes: Changes, job: Job) -> bool:
+        """Returns whether the reporting instance may run the job's next task."""
+        instance = changes.instances.get(self.instance_id)
+        return (
+            self.next_lease_token is not None
+            and instance is not None
+            and not instance.is_draining
+            and instance.marketplace == job.marketplace
+            and base_version(job.manifest_version) in instance.versions
+        )
+
+    def _start(self, changes: Changes, job: Job, following: Task, result: rpc.TaskReportResult) -> None:
+        assert self.next_lease_token is not None  # noqa: S101 - asked for, or nothing is started here
+        take_lease(
+            changes,
+            job,
+            following,
+            token=self.next_lease_token,
+            instance_id=self.instance_id,
+            lease=self.lease,
+        )
+        self._fill_next(changes, job, following, result)
+
+    def _start_again(self, changes: Changes, job: Job, task: Task, result: rpc.TaskReportResult) -> None:
+        following = changes.find_task_at(job.job_id, task.position + 1)
+        if (
+            self.next_lease_token is not None
+            and following is not None
+            and following.lease_token == self.next_lease_token
+            and job.state is JobState.RUNNING
+        ):
+            extend_lease(changes, following, self.lease)
+            self._fill_next(changes, job, following, result)
+
+    def _fill_next(self, changes: Changes, job: Job, following: Task, result: rpc.TaskReportResult) -> None:
+        result.next.task_id = str(following.task_id)
+        result.next.lease_token = self.report.next_lease_token
+        fill_grant(changes, job, following, self.lease, result.next)
 
     def _accept_failure(self, changes: Changes, job: Job, task: Task) -> None:
         failure = self.report.failure

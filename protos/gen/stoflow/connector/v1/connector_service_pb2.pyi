@@ -474,22 +474,31 @@ class TaskReportResult(_message.Message):
     TASK_ID_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task."""
     decision: Global___ReportDecision.ValueType
     """What was decided."""
     message: _builtins.str
     """With INVALID: what is wrong."""
+    @_builtins.property
+    def next(self) -> Global___TaskStartResult:
+        """With ACCEPTED, when next_lease_token asked for it and the job goes on at once: the start of its next task, GRANTED.
+        Absent otherwise; the next task then comes as a command, to this instance or another. The same report again gets it
+        again.
+        """
+
     def __init__(
         self,
         *,
         task_id: _builtins.str = ...,
         decision: Global___ReportDecision.ValueType = ...,
         message: _builtins.str = ...,
+        next: Global___TaskStartResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next", b"next"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "message", b"message", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "message", b"message", "next", b"next", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

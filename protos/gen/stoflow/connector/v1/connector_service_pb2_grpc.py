@@ -132,7 +132,8 @@ class ConnectorServiceServicer:
 
     def ReportTasks(self, request, context):
         """Hands in results. Each item is decided by itself and accepted at most once; the same report again is answered
-        ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction.
+        ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction. A report
+        with next_lease_token goes on with the job's next task without a command and a StartTasks in between.
 
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is accepted.

@@ -77,7 +77,8 @@ class ConnectorServiceStub:
     """
     ReportTasks: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.ReportTasksRequest, _connector_service_pb2.ReportTasksResponse]
     """Hands in results. Each item is decided by itself and accepted at most once; the same report again is answered
-    ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction.
+    ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction. A report
+    with next_lease_token goes on with the job's next task without a command and a StartTasks in between.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is accepted.
@@ -180,7 +181,8 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
     """
     ReportTasks: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.ReportTasksRequest, _connector_service_pb2.ReportTasksResponse]  # type: ignore[assignment]
     """Hands in results. Each item is decided by itself and accepted at most once; the same report again is answered
-    ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction.
+    ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction. A report
+    with next_lease_token goes on with the job's next task without a command and a StartTasks in between.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is accepted.
@@ -304,7 +306,8 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connector_service_pb2.ReportTasksResponse, _abc.Awaitable[_connector_service_pb2.ReportTasksResponse]]:
         """Hands in results. Each item is decided by itself and accepted at most once; the same report again is answered
-        ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction.
+        ACCEPTED. Everything that follows from it (next task, listing, events) happens in the same transaction. A report
+        with next_lease_token goes on with the job's next task without a command and a StartTasks in between.
 
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is accepted.

@@ -453,6 +453,7 @@ class TaskReport(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     TASK_ID_FIELD_NUMBER: _builtins.int
     LEASE_TOKEN_FIELD_NUMBER: _builtins.int
+    NEXT_LEASE_TOKEN_FIELD_NUMBER: _builtins.int
     SUCCESS_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.int
@@ -462,7 +463,11 @@ class TaskReport(_message.Message):
     task_id: _builtins.str
     """The task."""
     lease_token: _builtins.str
-    """The lease that StartTasks granted."""
+    """The lease that StartTasks, or the report of the task before, granted."""
+    next_lease_token: _builtins.str
+    """UUID chosen by the caller, who has room for another task: with an accepted success the job's next task is started
+    in the same step and its lease is held under this token. Empty to let the next task go to whoever pulls its command.
+    """
     @_builtins.property
     def success(self) -> Global___TaskSuccess:
         """The task is done."""
@@ -478,12 +483,13 @@ class TaskReport(_message.Message):
         job_id: _builtins.str = ...,
         task_id: _builtins.str = ...,
         lease_token: _builtins.str = ...,
+        next_lease_token: _builtins.str = ...,
         success: Global___TaskSuccess | None = ...,
         failure: _failure_pb2.Failure | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "outcome", b"outcome", "success", b"success"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "job_id", b"job_id", "lease_token", b"lease_token", "outcome", b"outcome", "success", b"success", "task_id", b"task_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "job_id", b"job_id", "lease_token", b"lease_token", "next_lease_token", b"next_lease_token", "outcome", b"outcome", "success", b"success", "task_id", b"task_id", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["success", "failure"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
