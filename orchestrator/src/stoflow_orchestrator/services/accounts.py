@@ -146,6 +146,7 @@ class AccountService:
         self, connection: AsyncConnection, account_id: UUID, request: ReconnectAccountRequest
     ) -> None:
         expire_time, violations = _expire_time(request.credentials)
+        violations += storable_violations(request)
         if violations:
             raise InvalidArgumentError(violations)
         accounts = AccountRepository(connection)

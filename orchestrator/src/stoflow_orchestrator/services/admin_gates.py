@@ -20,6 +20,7 @@ from stoflow_orchestrator.repositories import admission as admission_repository
 from stoflow_orchestrator.repositories import control as control_repository
 from stoflow_orchestrator.repositories import gate as gate_repository
 from stoflow_orchestrator.services.idempotency import describe_mutation, repeated_result
+from stoflow_orchestrator.storable import check_storable
 from stoflow_service_kit.errors import NotFoundError
 
 Connection = AsyncConnection[Any]
@@ -37,6 +38,7 @@ class AdminGates:
         """Admits no more jobs of a marketplace.
 
         Raises:
+            InvalidArgumentError: The reason cannot be stored.
             NotFoundError: MARKETPLACE_NOT_FOUND.
             AlreadyExistsError: REQUEST_ID_REUSED.
         """
@@ -59,6 +61,7 @@ class AdminGates:
         """Admits no more jobs of an account.
 
         Raises:
+            InvalidArgumentError: The reason cannot be stored.
             NotFoundError: ACCOUNT_NOT_FOUND.
             AlreadyExistsError: REQUEST_ID_REUSED.
         """
@@ -131,6 +134,7 @@ class AdminGates:
     async def _change(
         self, request: Message, tenant_id: int, result_id: str
     ) -> AsyncIterator[tuple[Connection, bool]]:
+        check_storable(request)
         mutation = describe_mutation(tenant_id, getattr(request, "request_id"), request, result_id)  # noqa: B009
         with unavailable_when_unreachable():
             async with self._pool.connection() as connection, connection.transaction():

@@ -1,0 +1,372 @@
+"""What each method is asked here, and how it refuses what does not exist and what its state forbids.
+
+A method, or an id in a request, that is not in the table fails the tests: whoever adds one says what it answers.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from google.protobuf import json_format
+from PIL import Image
+from stoflow.catalog.v1.product_service_pb2 import AddProductImageRequest
+from stoflow.connector.v1 import manifest_pb2
+
+from tests.integration.orchestrator_engine.connector import manifest, step
+from tests.integration.rpc_refusals.world import DAY, TAKEN_SKU, World, as_fields
+
+# The call is answered with OK and changes nothing.
+ANSWERED: Final = "OK"
+# The answer, with what was refused in it, is remembered under the request_id.
+REMEMBERED: Final = "REMEMBERED"
+# The caller chooses it; it names nothing that must exist.
+CHOSEN: Final = "CHOSEN"
+
+NO_TENANT: Final = "NOT_FOUND TENANT_NOT_FOUND"
+NO_ACCOUNT: Final = "NOT_FOUND ACCOUNT_NOT_FOUND"
+NO_PRODUCT: Final = "NOT_FOUND PRODUCT_NOT_FOUND"
+NO_JOB: Final = "NOT_FOUND JOB_NOT_FOUND"
+NO_BATCH: Final = "NOT_FOUND BATCH_NOT_FOUND"
+NO_MARKETPLACE: Final = "NOT_FOUND MARKETPLACE_NOT_FOUND"
+NO_CONNECTOR: Final = "NOT_FOUND CONNECTOR_NOT_FOUND"
+NO_EFFECT: Final = "NOT_FOUND EFFECT_NOT_FOUND"
+NO_LEASE: Final = "FAILED_PRECONDITION LEASE_REQUIRED"
+NO_GRANT: Final = "FAILED_PRECONDITION GRANT_LOST"
+JOB_STATE: Final = "FAILED_PRECONDITION JOB_STATE_INVALID"
+BATCH_STATE: Final = "FAILED_PRECONDITION BATCH_STATE_INVALID"
+EFFECT_STATE: Final = "FAILED_PRECONDITION EFFECT_STATE_INVALID"
+
+Fields = Callable[[World], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method.
+
+    Attributes:
+        fields: A request whose every part is right by itself.
+        unknown: What becomes of the request when an id in it names nothing.
+        states: Requests that the state of what they name forbids, and how they are refused.
+        following: Messages that a stream sends behind the request.
+    """
+
+    fields: Fields
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    states: Mapping[str, tuple[Fields, str]] = field(default_factory=dict)
+    following: Callable[[], list[bytes]] = list
+
+
+def _tenant(w: World) -> dict[str, Any]:
+    return {"tenant_id": w.tenant_id}
+
+
+def _job(state: str) -> Fields:
+    return lambda w: {**_tenant(w), "job_id": w.jobs[state]}
+
+
+def _job_call(state: str) -> Fields:
+    return lambda w: as_fields(**_job(state)(w))
+
+
+def _batch(state: str) -> Fields:
+    return lambda w: {**_tenant(w), "batch_id": w.batches[state]}
+
+
+def _batch_call(state: str) -> Fields:
+    return lambda w: as_fields(**_batch(state)(w))
+
+
+def _account(w: World) -> dict[str, Any]:
+    return {**_tenant(w), "account_id": w.account_id}
+
+
+def _account_call(w: World) -> dict[str, Any]:
+    return as_fields(**_account(w))
+
+
+def _new_job(w: World) -> dict[str, Any]:
+    return as_fields(**_account(w), product_id=w.product_id, action="publish")
+
+
+def _new_batch(w: World) -> dict[str, Any]:
+    return as_fields(**_account(w), product_ids=[w.product_id], action="publish")
+
+
+def _product(sku: str) -> Fields:
+    return lambda w: as_fields(
+        **_tenant(w),
+        content={
+            "sku": sku,
+            "title": "Linen dress",
+            "price": {"currency_code": "USD", "amount_minor": 3900},
+            "category": "clothing/women/dresses",
+            "condition": "CONDITION_VERY_GOOD",
+        },
+    )
+
+
+def _registration(content: manifest_pb2.Manifest, w: World) -> dict[str, Any]:
+    shown = json_format.MessageToDict(content, preserving_proto_field_name=True)
+    return {"instance_id": w.instance_id, "slots": 1, "manifest": shown}
+
+
+def _lease(w: World) -> dict[str, Any]:
+    return {"job_id": w.jobs["pending"], "task_id": w.task_id, "lease_token": w.used_request_id}
+
+
+def _start(job_id: str, w: World) -> dict[str, Any]:
+    command = {**_tenant(w), "job_id": job_id, "task_id": w.task_id, "dispatch": 1}
+    return {
+        "instance_id": w.foreign["job_id"],
+        "starts": [{"command": command, "lease_token": w.used_request_id}],
+    }
+
+
+def _report(w: World) -> dict[str, Any]:
+    failure = {
+        "error_class": "ERROR_CLASS_RETRYABLE",
+        "effect_outcome": "EFFECT_OUTCOME_NOT_SENT",
+        "message": "It went wrong.",
+    }
+    return {"instance_id": w.instance_id, "reports": [{**_tenant(w), **_lease(w), "failure": failure}]}
+
+
+def _picture() -> list[bytes]:
+    file = io.BytesIO()
+    Image.new("RGB", (600, 600), "red").save(file, "PNG")
+    return [AddProductImageRequest(chunk=file.getvalue()).SerializeToString()]
+
+
+def _settle(state: str) -> Fields:
+    return lambda w: as_fields(effect_id=w.effects[state], not_sent={})
+
+
+_LEASE_IDS: Final = dict.fromkeys(("leases.job_id", "leases.task_id", "leases.lease_token"), ANSWERED)
+_JOB_IDS: Final = {"tenant_id": NO_TENANT, "job_id": NO_JOB}
+_BATCH_IDS: Final = {"tenant_id": NO_TENANT, "batch_id": NO_BATCH}
+_ACCOUNT_IDS: Final = {"tenant_id": NO_TENANT, "account_id": NO_ACCOUNT}
+_FILTER_IDS: Final = dict.fromkeys(
+    ("filter.marketplace", "filter.account_id", "filter.product_id", "filter.batch_id"), ANSWERED
+)
+
+_TENANTS: Final = {
+    "TenantService.CreateTenant": Entry(
+        lambda w: as_fields(display_name="Shop"),
+        {"tenant_id": CHOSEN},
+        {
+            "id taken": (
+                lambda w: as_fields(display_name="Shop", tenant_id=w.tenant_id),
+                "ALREADY_EXISTS TENANT_EXISTS",
+            )
+        },
+    ),
+    "TenantService.GetTenant": Entry(_tenant, {"tenant_id": NO_TENANT}),
+    "TenantService.ListTenants": Entry(lambda w: {}),
+}
+_CATALOG: Final = {
+    "ProductService.CreateProduct": Entry(
+        _product("new"),
+        {"tenant_id": NO_TENANT, "content.overrides.marketplace": CHOSEN},
+        {"SKU taken": (_product(TAKEN_SKU), "ALREADY_EXISTS SKU_EXISTS")},
+    ),
+    "ProductService.AddProductImage": Entry(
+        lambda w: {"header": as_fields(**_tenant(w), product_id=w.product_id)},
+        {"header.tenant_id": NO_TENANT, "header.product_id": NO_PRODUCT},
+        {"no header": (lambda w: {"chunk": "YQ=="}, "INVALID_ARGUMENT INVALID_ARGUMENT")},
+        following=_picture,
+    ),
+    "ProductService.GetProduct": Entry(
+        lambda w: {**_tenant(w), "product_id": w.product_id},
+        {"tenant_id": NO_TENANT, "product_id": NO_PRODUCT},
+    ),
+    "ProductService.ListProducts": Entry(_tenant, {"tenant_id": NO_TENANT}),
+    "ListingService.ListListings": Entry(
+        _tenant, {"tenant_id": NO_TENANT, "product_id": ANSWERED, "account_id": ANSWERED}
+    ),
+}
+_ACCOUNTS: Final = {
+    "AccountService.CreateAccount": Entry(
+        lambda w: as_fields(
+            **_tenant(w),
+            marketplace=w.marketplace,
+            display_name="Account",
+            credentials={"refresh_token": "r"},
+        ),
+        {"tenant_id": NO_TENANT, "marketplace": NO_MARKETPLACE},
+    ),
+    "AccountService.ReconnectAccount": Entry(
+        lambda w: {**_account_call(w), "credentials": {"refresh_token": "r"}}, _ACCOUNT_IDS
+    ),
+    "AccountService.GetAccount": Entry(_account, _ACCOUNT_IDS),
+    "AccountService.ListAccounts": Entry(_tenant, {"tenant_id": NO_TENANT}),
+}
+_JOBS: Final = {
+    "JobService.CreateJob": Entry(
+        _new_job,
+        {**_ACCOUNT_IDS, "product_id": NO_PRODUCT},
+        {
+            "live job": (
+                lambda w: {**_new_job(w), "product_id": w.busy_product_id},
+                "ALREADY_EXISTS JOB_EXISTS",
+            ),
+            "no such action": (
+                lambda w: {**_new_job(w), "action": "dance"},
+                "INVALID_ARGUMENT ACTION_NOT_FOUND",
+            ),
+            "no such site": (lambda w: {**_new_job(w), "site": "MOON"}, "INVALID_ARGUMENT SITE_NOT_ALLOWED"),
+        },
+    ),
+    "JobService.GetJob": Entry(_job("completed"), _JOB_IDS),
+    "JobService.ListJobs": Entry(_tenant, {"tenant_id": NO_TENANT, **_FILTER_IDS}),
+    "JobService.WatchJob": Entry(_job("completed"), _JOB_IDS),
+    "JobService.CountJobs": Entry(_tenant, {"tenant_id": NO_TENANT, **_FILTER_IDS}),
+    "JobService.CancelJob": Entry(
+        _job_call("pending"),
+        _JOB_IDS,
+        {state: (_job_call(state), JOB_STATE) for state in ("completed", "failed")},
+    ),
+    "JobService.PauseJob": Entry(
+        _job_call("pending"),
+        _JOB_IDS,
+        {state: (_job_call(state), JOB_STATE) for state in ("completed", "failed", "cancelled")},
+    ),
+    "JobService.ResumeJob": Entry(
+        _job_call("paused"),
+        _JOB_IDS,
+        {state: (_job_call(state), JOB_STATE) for state in ("completed", "failed", "cancelled")},
+    ),
+    "JobService.RetryJob": Entry(
+        _job_call("failed"),
+        _JOB_IDS,
+        {state: (_job_call(state), JOB_STATE) for state in ("completed", "cancelled", "pending", "paused")},
+    ),
+    "JobService.ListJobEvents": Entry(_job("completed"), _JOB_IDS),
+    "BatchService.CreateBatch": Entry(
+        _new_batch,
+        {**_ACCOUNT_IDS, "product_ids": NO_PRODUCT},
+        {
+            "live job": (
+                lambda w: {**_new_batch(w), "product_ids": [w.busy_product_id]},
+                "ALREADY_EXISTS JOB_EXISTS",
+            ),
+            "no such action": (
+                lambda w: {**_new_batch(w), "action": "dance"},
+                "INVALID_ARGUMENT ACTION_NOT_FOUND",
+            ),
+        },
+    ),
+    "BatchService.GetBatch": Entry(_batch("pending"), _BATCH_IDS),
+    "BatchService.ListBatches": Entry(_tenant, {"tenant_id": NO_TENANT}),
+    "BatchService.CancelBatch": Entry(_batch_call("pending"), _BATCH_IDS),
+    "BatchService.RetryBatch": Entry(
+        _batch_call("pending"),
+        _BATCH_IDS,
+        {state: (_batch_call(state), BATCH_STATE) for state in ("pending", "cancelled")},
+    ),
+    "BatchService.WatchBatch": Entry(_batch("cancelled"), _BATCH_IDS),
+}
+_CONNECTORS: Final = {
+    "ConnectorService.RegisterConnector": Entry(
+        lambda w: _registration(manifest(w.marketplace, step("only"), expire_after=DAY), w),
+        {"instance_id": CHOSEN, "manifest.marketplace": CHOSEN},
+        {
+            "other content": (
+                lambda w: _registration(manifest(w.marketplace, step("another")), w),
+                "ALREADY_EXISTS MANIFEST_CONFLICT",
+            )
+        },
+    ),
+    "ConnectorService.StartTasks": Entry(
+        lambda w: _start(w.jobs["pending"], w),
+        {
+            "instance_id": "FAILED_PRECONDITION CONNECTOR_NOT_REGISTERED",
+            **dict.fromkeys(
+                ("starts.command.tenant_id", "starts.command.job_id", "starts.command.task_id"), ANSWERED
+            ),
+            "starts.lease_token": CHOSEN,
+        },
+        {
+            "not registered": (
+                lambda w: _start(w.jobs["pending"], w),
+                "FAILED_PRECONDITION CONNECTOR_NOT_REGISTERED",
+            )
+        },
+    ),
+    "ConnectorService.HeartbeatTasks": Entry(
+        lambda w: {"instance_id": w.foreign["job_id"], "leases": [_lease(w)]},
+        {"instance_id": ANSWERED, **_LEASE_IDS},
+    ),
+    "ConnectorService.ReportTasks": Entry(
+        _report,
+        {
+            "instance_id": ANSWERED,
+            **dict.fromkeys(
+                ("reports.tenant_id", "reports.job_id", "reports.task_id", "reports.lease_token"), ANSWERED
+            ),
+        },
+    ),
+    "ConnectorService.ReleaseTasks": Entry(
+        lambda w: {"instance_id": w.foreign["job_id"], "leases": [_lease(w)]},
+        {"instance_id": ANSWERED, **_LEASE_IDS},
+    ),
+    "ConnectorService.GetCredentials": Entry(
+        lambda w: {"instance_id": w.instance_id, **_account(w), **_lease(w)},
+        {**_ACCOUNT_IDS, **dict.fromkeys(("instance_id", "job_id", "task_id", "lease_token"), NO_LEASE)},
+        {"no lease": (lambda w: {"instance_id": w.instance_id, **_account(w), **_lease(w)}, NO_LEASE)},
+    ),
+    "ConnectorService.SaveCredentials": Entry(
+        lambda w: {
+            "instance_id": w.instance_id,
+            **_account(w),
+            "grant_id": w.used_request_id,
+            "abandoned": {},
+        },
+        {**_ACCOUNT_IDS, "instance_id": NO_GRANT, "grant_id": NO_GRANT},
+    ),
+}
+_ADMIN: Final = {
+    "AdminService.ListQueues": Entry(lambda w: {}, {"marketplace": ANSWERED}),
+    "AdminService.ListConnectors": Entry(lambda w: {}, {"marketplace": ANSWERED}),
+    "AdminService.DrainConnector": Entry(
+        lambda w: as_fields(instance_id=w.instance_id), {"instance_id": NO_CONNECTOR}
+    ),
+    "AdminService.PauseMarketplace": Entry(
+        lambda w: as_fields(marketplace=w.marketplace), {"marketplace": NO_MARKETPLACE}
+    ),
+    "AdminService.ResumeMarketplace": Entry(
+        lambda w: as_fields(marketplace=w.marketplace), {"marketplace": NO_MARKETPLACE}
+    ),
+    "AdminService.PauseAccount": Entry(_account_call, dict.fromkeys(_ACCOUNT_IDS, NO_ACCOUNT)),
+    "AdminService.ResumeAccount": Entry(_account_call, dict.fromkeys(_ACCOUNT_IDS, NO_ACCOUNT)),
+    "AdminService.SetLimits": Entry(
+        lambda w: as_fields(account=_account(w), max_admitted_jobs=1),
+        {"marketplace": NO_MARKETPLACE, "account.tenant_id": NO_ACCOUNT, "account.account_id": NO_ACCOUNT},
+    ),
+    "AdminService.ListDeadLetters": Entry(
+        lambda w: {}, {"filter.tenant_id": ANSWERED, "filter.marketplace": ANSWERED}
+    ),
+    "AdminService.ReplayDeadLetters": Entry(
+        lambda w: as_fields(ids={"job_ids": [w.jobs["failed"]]}),
+        {"ids.job_ids": REMEMBERED, "filter.tenant_id": REMEMBERED, "filter.marketplace": REMEMBERED},
+    ),
+    "AdminService.ListEffects": Entry(lambda w: {}, {"tenant_id": ANSWERED}),
+    "AdminService.SettleEffect": Entry(
+        _settle("UNRESOLVED"), {"effect_id": NO_EFFECT}, {"settled": (_settle("DONE"), EFFECT_STATE)}
+    ),
+    "AdminService.ListEvents": Entry(lambda w: {}, {"tenant_id": ANSWERED, "marketplace": ANSWERED}),
+}
+_STATS: Final = {
+    "StatsService.GetMarketplaceStats": Entry(_tenant, {"tenant_id": ANSWERED, "marketplace": ANSWERED})
+}
+TABLE: Final[Mapping[str, Entry]] = {
+    **_TENANTS,
+    **_CATALOG,
+    **_ACCOUNTS,
+    **_JOBS,
+    **_CONNECTORS,
+    **_ADMIN,
+    **_STATS,
+}
