@@ -24,6 +24,9 @@ from stoflow_orchestrator.repositories import admission as admission_repository
 MAX_ADMITTED_A_PASS = 200
 MAX_TENANTS_A_PASS = 200
 MAX_WOKEN_A_STEP = 1_000
+# While jobs are left waiting for slots, those that come free within this time are filled together. A marketplace with
+# room for every job waits for nothing.
+PASS_INTERVAL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Admission:
     on_commit: Callable[[Publication], None]
     contention: Contention = field(default_factory=Contention)
     _stirred: dict[str, set[int]] = field(default_factory=dict)
+    # Loop time of the next pass over marketplaces in which jobs were left waiting.
+    _crowded_until: dict[str, float] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stir(self, marketplaces: Iterable[str], tenants: Iterable[tuple[str, int]] = ()) -> None:
@@ -60,8 +65,7 @@ class Admission:
             await self._wake.wait()
             self._wake.clear()
             while self._stirred:
-                # The one stirred first: a busy marketplace, stirred again during its own pass, waits behind the others.
-                marketplace = next(iter(self._stirred))
+                marketplace = await self._next_marketplace()
                 tenants = self._stirred.pop(marketplace)
                 if len(tenants) > MAX_TENANTS_A_PASS:
                     rest = list(tenants)[MAX_TENANTS_A_PASS:]
@@ -75,14 +79,28 @@ class Admission:
                     self.stir([marketplace], [(marketplace, tenant_id) for tenant_id in tenants])
                     raise
 
+    async def _next_marketplace(self) -> str:
+        """Returns the one stirred first: a busy one, stirred again during its own pass, waits behind the others."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = {name: self._crowded_until.get(name, 0.0) for name in self._stirred}
+            now = loop.time()
+            for name, time in due.items():
+                if time <= now:
+                    return name
+            # What is stirred while it sleeps is not late by more than the interval.
+            await asyncio.sleep(min(due.values()) - now)
+
     async def admit(self, marketplace: str, tenants: Collection[int] = ()) -> bool:
         """Admits as many jobs as there are free slots; returns whether there may be more to admit at once."""
+        began = asyncio.get_running_loop().time()
         async with transaction(self.pool) as connection:
             await admission_repository.lock(connection, marketplace)
             cursor = await admission_repository.find(connection, marketplace, tenants, MAX_ADMITTED_A_PASS)
             situation = await admission_repository.read_situation(cursor)
             choice = choose(situation.tenants, situation.queues, situation.room)
             self.contention.report(marketplace, choice.left)
+            self._crowded_until[marketplace] = began + PASS_INTERVAL_SECONDS if choice.left else 0.0
             if not choice.job_ids and not choice.changes_queues:
                 return choice.is_cut
             publication = Publication()

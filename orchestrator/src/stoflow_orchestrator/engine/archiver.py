@@ -18,6 +18,8 @@ from stoflow_orchestrator.repositories.archive import archive_jobs
 log = structlog.get_logger(__name__)
 
 MAX_JOBS_A_STEP = 500
+# Readers find ended jobs wherever they are, so nobody waits for this: what ends meanwhile goes along.
+GATHER_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Archiver:
         """Serves for ever."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             while self._tenants:
                 await self.archive(self._tenants.pop())
