@@ -5,7 +5,6 @@ import asyncio
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from stoflow.stats.v1 import stats_service_pb2_grpc
 
 from stoflow_service_kit.clock import Clock, SystemClock
 from stoflow_service_kit.database import create_database_engine, database_address, wait_for_database
@@ -139,7 +138,7 @@ def _grpc_server(
 
     server = GrpcServer(settings.grpc_address, registry, guards=[refuse_until_serving])
     service = MarketplaceStatsService(engine, JobStatsRepository())
-    server.add(stats_service_pb2_grpc.add_StatsServiceServicer_to_server, StatsServicer(service, clock))
+    StatsServicer(service, clock).add_to(server)
     return server
 
 

@@ -65,7 +65,7 @@ async def stats(database_url: str) -> AsyncIterator[Stats]:
     engine = create_database_engine(database_url, "test", pool_size=2)
     server = GrpcServer("127.0.0.1:0", CollectorRegistry())
     servicer = StatsServicer(MarketplaceStatsService(engine, JobStatsRepository()), ManualClock(NOW))
-    server.add(stats_service_pb2_grpc.add_StatsServiceServicer_to_server, servicer)
+    servicer.add_to(server)
     await server.start()
     stats = Stats(CountingService(engine, CountedEventRepository(), CounterRepository()), server.address)
     yield stats
@@ -173,7 +173,15 @@ async def test_rows_are_ordered_filtered_and_the_tenants_own(stats: Stats) -> No
             {"tenant_id": 0, "marketplace": "eBay", "action": "9"},
             {"tenant_id", "marketplace", "action"},
         ),
-        ({"tenant_id": -1, "start_time": NOW, "end_time": NOW}, {"tenant_id", ""}),
+        ({"tenant_id": -1, "start_time": NOW, "end_time": NOW}, {"tenant_id", "start_time"}),
+        (
+            {"tenant_id": 0, "marketplace": "eBay", "start_time": NOW - timedelta(days=367), "end_time": NOW},
+            {"tenant_id", "marketplace", "start_time"},
+        ),
+        (
+            {"tenant_id": 0, "start_time": Timestamp(seconds=10**12), "end_time": Timestamp(nanos=-1)},
+            {"tenant_id", "start_time", "end_time"},
+        ),
         ({"start_time": NOW - timedelta(days=367)}, {"start_time"}),
         ({"start_time": NOW - timedelta(days=367), "end_time": NOW}, {"start_time"}),
         ({"start_time": NOW + HOUR}, {"start_time"}),
@@ -207,7 +215,7 @@ async def test_a_lost_database_is_unavailable(database_url: str) -> None:
     engine = create_database_engine(f"{database_url}_absent", "test", pool_size=1)
     server = GrpcServer("127.0.0.1:0", CollectorRegistry())
     servicer = StatsServicer(MarketplaceStatsService(engine, JobStatsRepository()), ManualClock(NOW))
-    server.add(stats_service_pb2_grpc.add_StatsServiceServicer_to_server, servicer)
+    servicer.add_to(server)
     await server.start()
     stats = Stats(CountingService(engine, CountedEventRepository(), CounterRepository()), server.address)
     code, status = await stats.refusal()

@@ -16,7 +16,7 @@ import structlog
 
 from stoflow_service_kit.errors import ServiceError, UnavailableError, UnimplementedError
 from stoflow_service_kit.grpc_status import DETAILS_KEY, REQUEST_ID_KEY, to_status
-from stoflow_service_kit.grpc_validation import parse_request
+from stoflow_service_kit.grpc_validation import Check, parse_request
 from stoflow_service_kit.logs import get_logger
 from stoflow_service_kit.metrics import GrpcServerMetrics
 
@@ -63,6 +63,7 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
         self._streams: set[asyncio.Task[Any]] = set()
         self._cut: set[asyncio.Task[Any]] = set()
         self._uncut_methods = frozenset({"/grpc.health.v1.Health/Watch"})
+        self._checks: dict[str, Check] = {}
         self._unknown = self._unknown_method_handler()
 
     async def intercept_service(
@@ -80,6 +81,10 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
             wrapped = self._wrapped[method] = self._wrap(method, found)
         return wrapped
 
+    def add_check(self, method: str, check: Check) -> None:
+        """Adds what protovalidate cannot say of a method's requests; its violations are listed with the others."""
+        self._checks[method] = check
+
     def cut_streams(self) -> None:
         """Ends every open response stream with UNAVAILABLE, so that its client goes to another replica.
 
@@ -94,10 +99,11 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
             handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         )
         deserialize: Any = handler.request_deserializer
+        check = self._checks.get(method)
 
         def parsed(request: Any) -> Any:
             if not handler.request_streaming:
-                return request if deserialize is None else parse_request(request, deserialize)
+                return request if deserialize is None else parse_request(request, deserialize, check)
             return request if deserialize is None else _parsed_stream(request, deserialize)
 
         async def respond(request: Any, context: Context) -> Any:

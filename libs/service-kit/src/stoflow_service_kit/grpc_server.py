@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from stoflow_service_kit.grpc_health import NOT_SERVING, SERVING, HealthServicer
 from stoflow_service_kit.grpc_interceptor import Guard, RpcInterceptor
+from stoflow_service_kit.grpc_validation import Check
 from stoflow_service_kit.metrics import GrpcServerMetrics
 from stoflow_service_kit.settings import join_host_port, split_host_port
 from stoflow_service_kit.startup import StartError
@@ -83,6 +84,15 @@ class GrpcServer:
         `context.read()`, which would go around validation.
         """
         register(servicer, cast("grpc.aio.Server", _Recorder(self._server, self._names)))
+
+    def add_check(self, method: str, check: Check) -> None:
+        """Adds what protovalidate cannot say of a method's requests.
+
+        Args:
+            method: Full name, such as `/stoflow.jobs.v1.JobService/CreateJob`; not one that streams requests.
+            check: Lists violations, which the caller gets together with those of the rules.
+        """
+        self._interceptor.add_check(method, check)
 
     async def start(self) -> str:
         """Binds and serves; health says NOT_SERVING until `set_serving`.

@@ -1,6 +1,6 @@
 """Requests are parsed and checked against their protovalidate rules before a handler sees them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -12,7 +12,11 @@ from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError
 _validator = Validator()
 
 
-def parse_request(raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+Check = Callable[[Any], Sequence[FieldViolation]]
+"""Lists what is wrong with a message beyond its protovalidate rules."""
+
+
+def parse_request(raw: bytes, deserialize: Callable[[bytes], Any], check: Check | None = None) -> Any:
     """Parses one request message and checks it.
 
     Raises:
@@ -23,19 +27,21 @@ def parse_request(raw: bytes, deserialize: Callable[[bytes], Any]) -> Any:
     except DecodeError as error:
         raise InvalidArgumentError([FieldViolation("", "The request body cannot be parsed.")]) from error
     if isinstance(request, Message):
-        check_message(request)
+        check_message(request, check)
     return request
 
 
-def check_message(message: Message) -> None:
-    """Checks a message against its protovalidate rules.
+def check_message(message: Message, check: Check | None = None) -> None:
+    """Checks a message against its protovalidate rules, and what else is asked of it.
 
     Raises:
         InvalidArgumentError: Rules are broken; it lists every violation.
     """
-    violations = _validator.collect_violations(message)
+    violations = [_field_violation(violation) for violation in _validator.collect_violations(message)]
+    if check is not None:
+        violations += check(message)
     if violations:
-        raise InvalidArgumentError([_field_violation(violation) for violation in violations])
+        raise InvalidArgumentError(violations)
 
 
 def _field_violation(violation: Violation) -> FieldViolation:

@@ -10,9 +10,12 @@ from stoflow.stats.v1 import stats_service_pb2, stats_service_pb2_grpc
 
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError
+from stoflow_service_kit.grpc_server import GrpcServer
 from stoflow_stats_service.repositories.job_stats import ActionFigures
 from stoflow_stats_service.services.marketplace_stats import MarketplaceStatsService
 from stoflow_stats_service.window import Moment, Window, WindowError, resolve_window
+
+_METHOD = "/stoflow.stats.v1.StatsService/GetMarketplaceStats"
 
 
 class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
@@ -31,6 +34,20 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
             request.tenant_id, self._window(request), request.marketplace, request.action
         )
         return stats_service_pb2.GetMarketplaceStatsResponse(stats=[to_proto(row) for row in rows])
+
+    def add_to(self, server: GrpcServer) -> None:
+        """Serves itself on a server, which lists what is wrong with a window beside all other violations."""
+        server.add(stats_service_pb2_grpc.add_StatsServiceServicer_to_server, self)
+        server.add_check(_METHOD, self._window_violations)
+
+    def _window_violations(
+        self, request: stats_service_pb2.GetMarketplaceStatsRequest
+    ) -> list[FieldViolation]:
+        try:
+            self._window(request)
+        except InvalidArgumentError as error:
+            return list(error.violations)
+        return []
 
     def _window(self, request: stats_service_pb2.GetMarketplaceStatsRequest) -> Window:
         try:

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stoflow/stats/v1/stats_service.proto\x12\x10stoflow.stats.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x03\n\x1aGetMarketplaceStatsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x8a\x01\xbaH\x86\x01\x1a\x83\x01\n\x0cwindow.order\x12\"start_time must be before end_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"S\n\x1bGetMarketplaceStatsResponse\x12\x34\n\x05stats\x18\x01 \x03(\x0b\x32%.stoflow.stats.v1.MarketplaceJobStats\"\xc8\x03\n\x13MarketplaceJobStats\x12\x13\n\x0bmarketplace\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x13\n\x0btotal_count\x18\x03 \x01(\x03\x12\x15\n\rsuccess_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x17\n\x0f\x63\x61ncelled_count\x18\x06 \x01(\x03\x12\x15\n\rexpired_count\x18\x07 \x01(\x03\x12\x15\n\rretried_count\x18\x08 \x01(\x03\x12\x19\n\x0csuccess_rate\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x11mean_run_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10min_run_duration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10max_run_duration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13mean_queue_duration\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_success_rate2\x82\x01\n\x0cStatsService\x12r\n\x13GetMarketplaceStats\x12,.stoflow.stats.v1.GetMarketplaceStatsRequest\x1a-.stoflow.stats.v1.GetMarketplaceStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stoflow/stats/v1/stats_service.proto\x12\x10stoflow.stats.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x01\n\x1aGetMarketplaceStatsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x1bGetMarketplaceStatsResponse\x12\x34\n\x05stats\x18\x01 \x03(\x0b\x32%.stoflow.stats.v1.MarketplaceJobStats\"\xc8\x03\n\x13MarketplaceJobStats\x12\x13\n\x0bmarketplace\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x13\n\x0btotal_count\x18\x03 \x01(\x03\x12\x15\n\rsuccess_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x17\n\x0f\x63\x61ncelled_count\x18\x06 \x01(\x03\x12\x15\n\rexpired_count\x18\x07 \x01(\x03\x12\x15\n\rretried_count\x18\x08 \x01(\x03\x12\x19\n\x0csuccess_rate\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x11mean_run_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10min_run_duration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10max_run_duration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13mean_queue_duration\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_success_rate2\x82\x01\n\x0cStatsService\x12r\n\x13GetMarketplaceStats\x12,.stoflow.stats.v1.GetMarketplaceStatsRequest\x1a-.stoflow.stats.v1.GetMarketplaceStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,14 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['marketplace']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,31}$\330\001\001'
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['action']._loaded_options = None
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['action']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,63}$\330\001\001'
-  _globals['_GETMARKETPLACESTATSREQUEST']._loaded_options = None
-  _globals['_GETMARKETPLACESTATSREQUEST']._serialized_options = b'\272H\206\001\032\203\001\n\014window.order\022\"start_time must be before end_time\032O!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time'
   _globals['_GETMARKETPLACESTATSREQUEST']._serialized_start=153
-  _globals['_GETMARKETPLACESTATSREQUEST']._serialized_end=549
-  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_start=551
-  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_end=634
-  _globals['_MARKETPLACEJOBSTATS']._serialized_start=637
-  _globals['_MARKETPLACEJOBSTATS']._serialized_end=1093
-  _globals['_STATSSERVICE']._serialized_start=1096
-  _globals['_STATSSERVICE']._serialized_end=1226
+  _globals['_GETMARKETPLACESTATSREQUEST']._serialized_end=408
+  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_start=410
+  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_end=493
+  _globals['_MARKETPLACEJOBSTATS']._serialized_start=496
+  _globals['_MARKETPLACEJOBSTATS']._serialized_end=952
+  _globals['_STATSSERVICE']._serialized_start=955
+  _globals['_STATSSERVICE']._serialized_end=1085
 # @@protoc_insertion_point(module_scope)
