@@ -79,8 +79,9 @@ class BatchControl:
     async def _cancel_jobs(self, tenant_id: int, batch_id: UUID) -> None:
         last: list[UUID] = []
         while True:
-            async with self.pool.connection() as connection:
-                job_ids = await batch_repository.list_cancelling_jobs(connection, batch_id, JOBS_A_STEP)
+            with unavailable_when_unreachable():
+                async with self.pool.connection() as connection:
+                    job_ids = await batch_repository.list_cancelling_jobs(connection, batch_id, JOBS_A_STEP)
             if not job_ids or job_ids == last:
                 return
             outcomes = await self.committer.run_all([CancelJob(tenant_id, job_id) for job_id in job_ids])

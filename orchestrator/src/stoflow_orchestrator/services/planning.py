@@ -13,6 +13,7 @@ from stoflow.connector.v1.manifest_pb2 import ActionSpec, Manifest, TaskSpec
 from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
 from stoflow_orchestrator.engine.intake import PlannedTask, plan_task
+from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.repositories import connector as connector_repository
 from stoflow_orchestrator.services.json_schema import schema_violations
 from stoflow_service_kit.clock import Clock
@@ -41,12 +42,14 @@ class Planner:
 
         Raises:
             NotFoundError: MARKETPLACE_NOT_FOUND.
+            UnavailableError: The database cannot be reached.
         """
         cached = self._cache.get(marketplace)
         if cached is not None and cached.until > self._clock.monotonic():
             return cached.manifest
-        async with self._pool.connection() as connection:
-            stored = await connector_repository.find_planning_manifest(connection, marketplace)
+        with unavailable_when_unreachable():
+            async with self._pool.connection() as connection:
+                stored = await connector_repository.find_planning_manifest(connection, marketplace)
         if stored is None:
             raise NotFoundError(
                 f"No connector has registered the marketplace {marketplace!r}; start its connector first.",
