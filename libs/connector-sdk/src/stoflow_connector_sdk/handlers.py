@@ -24,7 +24,7 @@ class BaseJobHandler(ABC):
         requires_product: Whether a job needs a product.
         default_priority: Priority of a job that names none.
         default_max_retries: Retries of a job that names none.
-        expire_after_seconds: How long after its creation a job expires.
+        expire_after_seconds: How long after its creation, or the time before which it may not start, a job expires.
     """
 
     action: ClassVar[str]

@@ -89,7 +89,7 @@ def _job_rows(batch: NewBatch, job_ids: Sequence[bytes], now: datetime) -> Itera
             _int4(batch.max_retries),
             _time(not_before),
             _time(not_before or now),
-            _time(now + timedelta(seconds=batch.expire_after_seconds)),
+            _time(max(not_before or now, now) + timedelta(seconds=batch.expire_after_seconds)),
             _time(now),
             _time(now),
             _text("PENDING"),

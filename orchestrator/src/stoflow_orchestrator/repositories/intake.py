@@ -38,8 +38,8 @@ _INSERT_JOBS: LiteralString = """
         create_time, state, run, task_position, event_sequence)
     SELECT u.job_id, u.tenant_id, u.marketplace, u.account_id, u.product_id, u.site, u.action,
            u.manifest_version, u.assignment, u.is_duplicate, u.priority, u.max_retries, u.not_before_time,
-           coalesce(u.not_before_time, now()), now() + make_interval(secs => u.expire_after_seconds), now(),
-           'PENDING', 1, 0, 1
+           coalesce(u.not_before_time, now()),
+           greatest(u.not_before_time, now()) + make_interval(secs => u.expire_after_seconds), now(), 'PENDING', 1, 0, 1
       FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::uuid[], %b::uuid[], %b::text[], %b::text[],
                   %b::text[], %b::bytea[], %b::boolean[], %b::smallint[], %b::int[], %b::timestamptz[],
                   %b::float8[])

@@ -106,7 +106,8 @@ _CANCEL_REMAINING: LiteralString = """
 _RESTART_JOBS: LiteralString = """
     UPDATE public.live_jobs AS j
        SET run = j.run + 1, sequence = DEFAULT, queue_time = now(),
-           expire_time = now() + (j.expire_time - j.queue_time),
+           expire_time = greatest(j.not_before_time, now())
+                         + (j.expire_time - greatest(j.not_before_time, j.queue_time)),
            next_time = greatest(j.not_before_time, now()),
            task_position = (SELECT count(*) FROM public.live_tasks AS t
                              WHERE t.job_id = j.job_id AND t.state = 'COMPLETED')

@@ -128,7 +128,7 @@ class ActionSpec(_message.Message):
     """Retries of a job that names none."""
     @_builtins.property
     def expire_after(self) -> _duration_pb2.Duration:
-        """How long after its creation a job expires."""
+        """How long after its creation, or its not_before_time if that is later, a job expires."""
 
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskSpec]:
