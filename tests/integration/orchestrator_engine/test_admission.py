@@ -145,3 +145,25 @@ async def test_job_of_a_version_that_nobody_runs_gives_its_slot_back_and_waits(s
     assert command.job_id == stranded.job_id
     await connector.succeed(command, granted.lease_token)
     assert (await shop.wait_for_end(stranded.job_id)).state == job_pb2.JOB_STATE_COMPLETED
+
+
+async def test_duplicates_without_a_product_run_one_after_the_other(shop: Shop) -> None:
+    """A job that was allowed beside another of the same account, action and site waits for its end."""
+    connector = await shop.open(step("only"), slots=4)
+    first = await shop.create_job()
+    second = await shop.create_job(allow_duplicate=True)
+    third = await shop.create_job(allow_duplicate=True)
+    for job in (first, second, third):
+        command, granted = await connector.receive_and_start()
+        assert command.job_id == job.job_id
+        with pytest.raises(nats.errors.TimeoutError):
+            await connector.receive(timeout_seconds=0.6)
+        await connector.succeed(command, granted.lease_token)
+
+
+async def test_jobs_without_a_product_and_of_other_sites_run_at_once(shop: Shop) -> None:
+    """Only jobs for the same thing wait for one another."""
+    connector = await shop.open(step("only"), slots=4)
+    shop.account_id = await shop.stubs.create_account(shop.tenant_id, shop.marketplace, sites=("DE", "FR"))
+    jobs = {(await shop.create_job(site=site)).job_id for site in ("DE", "FR")}
+    assert {(await connector.receive()).job_id for _ in jobs} == jobs

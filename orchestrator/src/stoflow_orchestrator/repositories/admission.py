@@ -30,7 +30,8 @@ _LOCK: LiteralString = """
            set_config('enable_sort', 'off', true), set_config('jit', 'off', true)"""
 
 # An earlier job for the same account and product goes before a later one, so that a publish and a delete end in the
-# order in which they were asked for. OFFSET 0 keeps the planner from joining these with everything that waits.
+# order in which they were asked for; of jobs without a product one for the same action and site. OFFSET 0 keeps the
+# planner from joining these with everything that waits.
 #
 # One row a ready job of a tenant that was looked at; one with nulls for a waiting tenant that has none ready; at least
 # one row for the slots alone.
@@ -116,7 +117,22 @@ FIND: LiteralString = """
                         OR EXISTS (SELECT 1 FROM public.live_jobs AS e
                                     WHERE e.account_id = l.account_id AND e.product_id = l.product_id
                                       AND e.sequence < l.sequence AND e.is_duplicate
-                                      AND e.state IN ('PENDING', 'RUNNING', 'PAUSED') OFFSET 0))
+                                      AND e.state IN ('PENDING', 'RUNNING', 'PAUSED') OFFSET 0)
+                        OR l.product_id IS NULL AND (
+                           EXISTS (SELECT 1 FROM public.live_jobs AS e
+                                    WHERE e.marketplace = %(marketplace)s AND e.account_id = l.account_id
+                                      AND e.product_id IS NULL AND e.action = l.action AND e.site = l.site
+                                      AND e.admit_time IS NOT NULL OFFSET 0)
+                        OR EXISTS (SELECT 1 FROM public.live_jobs AS e
+                                    WHERE e.account_id = l.account_id AND e.product_id IS NULL
+                                      AND e.action = l.action AND e.site = l.site
+                                      AND e.sequence < l.sequence AND NOT e.is_duplicate
+                                      AND e.state IN ('PENDING', 'RUNNING', 'PAUSED') OFFSET 0)
+                        OR EXISTS (SELECT 1 FROM public.live_jobs AS e
+                                    WHERE e.account_id = l.account_id AND e.product_id IS NULL
+                                      AND e.action = l.action AND e.site = l.site
+                                      AND e.sequence < l.sequence AND e.is_duplicate
+                                      AND e.state IN ('PENDING', 'RUNNING', 'PAUSED') OFFSET 0)))
                  ORDER BY l.sequence
                  LIMIT greatest(least(s.share, room.account_room), 0)) AS o
            WHERE g.tenant_id = t.tenant_id AND g.marketplace = %(marketplace)s
