@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -121,12 +120,16 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     database = Database.connect(settings.database_url, pool_size=CATALOG_POOL_SIZE)
     lifecycle.on_drain("database", database.close)
     nats = await connect_nats(
-        settings.nats_url, SERVICE, on_fatal=lambda error: lifecycle.fail(f"NATS: {error}")
+        settings.nats_url,
+        SERVICE,
+        on_fatal=lambda error: lifecycle.fail(f"NATS: {error}"),
+        # Hints of this process reach its watchers from memory.
+        hears_itself=False,
     )
     lifecycle.on_drain("nats", lambda: _close_nats(nats))
-    engine = _create_engine(settings, pool, nats, clock, registry)
-    await retry_until_reachable("NATS JetStream", nats_name(nats), engine.streams.ensure_events)
     hints = JobHints(nats)
+    engine = _create_engine(settings, pool, nats, hints, clock, registry)
+    await retry_until_reachable("NATS JetStream", nats_name(nats), engine.streams.ensure_events)
     await hints.start()
     signatures = ImageSignatures(decode_key(settings.image_url_key), clock)
     images = ImageStore(settings.image_store_path)
@@ -142,9 +145,6 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     _add_servicers(grpc_server, settings, database, pool, engine, hints, images, addresses, clock)
     grpc_address = await grpc_server.start()
     lifecycle.on_drain("grpc-server", lambda: grpc_server.drain(CALL_GRACE_SECONDS))
-    # What the start made lives for ever: walking over it in each full collection stops everything for 100 ms.
-    gc.collect()
-    gc.freeze()
     grpc_server.set_serving()
     lifecycle.serving(grpc_address=grpc_address, http_address=http_address)
 
@@ -153,6 +153,7 @@ def _create_engine(
     settings: OrchestratorSettings,
     pool: AsyncConnectionPool[AsyncConnection[Any]],
     nats: NatsConnection,
+    hints: JobHints,
     clock: SystemClock,
     registry: CollectorRegistry,
 ) -> Engine:
@@ -162,6 +163,7 @@ def _create_engine(
 
     def on_commit(publication: Publication) -> None:
         publisher.publish_soon(publication)
+        hints.tell(publication)
         admission.stir(publication.stirred, publication.queued)
 
     admission = Admission(pool, on_commit)

@@ -145,7 +145,7 @@ class Lifecycle:
 
 
 def _keep_modules_out_of_collections() -> None:
-    """Spares collections everything that was made at the start and stays to the end: modules, classes, descriptors."""
+    """What the start made lives for ever: walking over it in each full collection stops everything for 100 ms."""
     gc.collect()
     gc.freeze()
     # Requests make few cycles; at the default of 700 objects a busy service collects hundreds of times a second.

@@ -51,6 +51,7 @@ async def connect_nats(
     *,
     on_fatal: Callable[[Exception], None],
     inbox_prefix: str = "_INBOX",
+    hears_itself: bool = True,
     tls: ssl.SSLContext | None = None,
     backoff: Backoff | None = None,
 ) -> NatsConnection:
@@ -62,6 +63,7 @@ async def connect_nats(
         on_fatal: Called when the server refuses a subject or closes the connection for good: waiting cures
             neither, so a service stops.
         inbox_prefix: Where answers arrive; a restricted user may listen only below its own.
+        hears_itself: Whether what it publishes reaches its own subscriptions.
         tls: Certificates, for `tls://`.
         backoff: Delays between attempts, at start and after a loss.
 
@@ -86,6 +88,7 @@ async def connect_nats(
             ping_interval=PING_INTERVAL_SECONDS,
             max_outstanding_pings=2,
             inbox_prefix=inbox_prefix,
+            no_echo=not hears_itself,
             **options,
         )
     )

@@ -66,6 +66,8 @@ async def write_changes(connection: Connection, changes: Changes) -> Publication
         dispatches=changes.dispatches,
         events=events,
         changed_jobs=[*changes.changed_jobs, *changes.progressed_jobs, *batch_ids(changes)],
+        history=changes.history,
+        time=changes.now,
         directives=changes.directives,
         stirred=changes.stirred,
         queued={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
@@ -86,8 +87,8 @@ def task_message(row: Any) -> Task:
     return task
 
 
-def event_message(row: Any) -> JobEvent:
-    """Builds an event of a job's history."""
+def event_message(row: Any, occur_time: datetime) -> JobEvent:
+    """Builds an event of a job's history from a row of repositories.job or an entry that was just committed."""
     event = JobEvent(
         job_id=str(row.job_id),
         sequence=row.sequence,
@@ -98,7 +99,7 @@ def event_message(row: Any) -> JobEvent:
         attempt=row.attempt,
         actor=row.actor,
     )
-    event.occur_time.FromDatetime(row.occur_time)
+    event.occur_time.FromDatetime(occur_time)
     if row.wait_reason:
         event.wait_reason = WaitReason.Value(f"WAIT_REASON_{row.wait_reason}")
     if row.failure:

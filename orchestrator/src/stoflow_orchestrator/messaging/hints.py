@@ -1,17 +1,34 @@
-"""Core-NATS hints: they wake watchers of jobs and holders of leases at once, and nothing depends on them."""
+"""Hints wake watchers of jobs and holders of leases at once, and nothing depends on them.
+
+Between processes they are messages of core NATS.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from stoflow_orchestrator.engine.changes import HistoryEntry
+from stoflow_orchestrator.engine.publication import Publication
+
 JOBS_SUBJECT = "stoflow.hints.jobs"
 _ID_BYTES = 16
+# Of one watcher that does not keep up; what is dropped it reads from the database.
+MAX_NEWS = 1_000
+
+
+class News(NamedTuple):
+    """An entry of a job's history, as it has just been committed."""
+
+    entry: HistoryEntry
+    time: datetime
 
 
 def directives_subject(marketplace: str, instance_id: UUID) -> str:
@@ -24,34 +41,84 @@ def encode_hint(job_ids: Iterable[UUID]) -> bytes:
     return b"".join(job_id.bytes for job_id in job_ids)
 
 
+class Watch:
+    """What one watcher has not taken notice of yet.
+
+    Attributes:
+        changed: Set whenever the job, or the batch, changed.
+    """
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self._news: list[News] = []
+
+    def tell(self, news: News | None = None) -> None:
+        """Wakes the watcher; with news it need not look into the database."""
+        if news is not None and len(self._news) < MAX_NEWS:
+            self._news.append(news)
+        self.changed.set()
+
+    def take_after(self, sequence: int) -> list[News]:
+        """Returns the entries that follow the one with this number without a gap, and forgets the rest."""
+        taken: list[News] = []
+        for news in sorted(self._news, key=lambda news: news.entry.sequence):
+            if news.entry.sequence == sequence + 1:
+                taken.append(news)
+                sequence += 1
+        self._news.clear()
+        return taken
+
+
 class JobHints:
-    """Tells this process's watchers which jobs changed, whichever orchestrator changed them."""
+    """Tells this process's watchers which jobs changed, whichever orchestrator changed them.
+
+    What this process changes is told from memory, with the entries of the histories; what others change comes as the
+    bare id.
+    """
 
     def __init__(self, client: Client) -> None:
+        """Prepares hints.
+
+        Args:
+            client: Its own messages must not come back to it.
+        """
         self._client = client
-        self._watchers: dict[UUID, set[asyncio.Event]] = {}
+        self._watches: dict[UUID, set[Watch]] = {}
 
     async def start(self) -> None:
         """Begins to listen."""
         await self._client.subscribe(JOBS_SUBJECT, cb=self._on_hint)
 
     @asynccontextmanager
-    async def watch(self, job_id: UUID) -> AsyncIterator[asyncio.Event]:
-        """Yields an event that is set whenever the job changed."""
-        event = asyncio.Event()
-        self._watchers.setdefault(job_id, set()).add(event)
+    async def watch(self, subject_id: UUID) -> AsyncIterator[Watch]:
+        """Yields a watch over a job or a batch."""
+        watch = Watch()
+        self._watches.setdefault(subject_id, set()).add(watch)
         try:
-            yield event
+            yield watch
         finally:
-            watchers = self._watchers[job_id]
-            watchers.discard(event)
-            if not watchers:
-                del self._watchers[job_id]
+            watches = self._watches[subject_id]
+            watches.discard(watch)
+            if not watches:
+                del self._watches[subject_id]
+
+    def tell(self, publication: Publication) -> None:
+        """Tells what a commit of this process changed."""
+        if not self._watches:
+            return
+        for entry in publication.history:
+            for watch in self._watches.get(entry.job_id, ()):
+                watch.tell(News(entry, publication.time))
+        told = {entry.job_id for entry in publication.history}
+        for subject_id in publication.changed_jobs:
+            if subject_id not in told:
+                for watch in self._watches.get(subject_id, ()):
+                    watch.tell()
 
     async def _on_hint(self, message: Msg) -> None:
-        if not self._watchers:
+        if not self._watches:
             return
         data = message.data
         for start in range(0, len(data) - _ID_BYTES + 1, _ID_BYTES):
-            for event in self._watchers.get(UUID(bytes=data[start : start + _ID_BYTES]), ()):
-                event.set()
+            for watch in self._watches.get(UUID(bytes=data[start : start + _ID_BYTES]), ()):
+                watch.tell()

@@ -63,9 +63,9 @@ class BatchService:
         batch_id = UUID(request.batch_id)
         last: Batch | None = None
         # Hints name batches beside jobs; listening begins before the first look, so no change falls between.
-        async with self.hints.watch(batch_id) as changed:
+        async with self.hints.watch(batch_id) as watch:
             while True:
-                changed.clear()
+                watch.changed.clear()
                 batch = await self._read(request.tenant_id, batch_id)
                 if batch != last:
                     yield batch
@@ -73,7 +73,7 @@ class BatchService:
                 if batch.HasField("finish_time"):
                     return
                 await self.clock.sleep(WATCH_INTERVAL_SECONDS)
-                await _wait(changed, WATCH_POLL_SECONDS - WATCH_INTERVAL_SECONDS)
+                await _wait(watch.changed, WATCH_POLL_SECONDS - WATCH_INTERVAL_SECONDS)
 
     async def _read(self, tenant_id: int, batch_id: UUID) -> Batch:
         row = await self.reader.find(tenant_id, batch_id)

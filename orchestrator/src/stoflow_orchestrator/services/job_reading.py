@@ -19,6 +19,7 @@ from stoflow.jobs.v1.job_service_pb2 import (
     WatchJobResponse,
 )
 
+from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.messages.job import event_message, job_message, job_state_value
 from stoflow_orchestrator.messages.job_filter import job_filter
 from stoflow_orchestrator.messaging.hints import JobHints
@@ -90,7 +91,7 @@ class JobReading:
             if await snapshot.find_job(job_id) is None:
                 raise job_not_found(request.tenant_id, job_id)
             rows = await snapshot.list_events(job_id, after, size + 1)
-        events = fit_page((event_message(row) for row in rows), size)
+        events = fit_page((event_message(row, row.occur_time) for row in rows), size)
         return ListJobEventsResponse(
             events=events,
             next_page_token=encode_token(request, [events[-1].sequence]) if len(rows) > len(events) else "",
@@ -101,25 +102,33 @@ class JobReading:
         await self._tenants.require(request.tenant_id)
         job_id = UUID(request.job_id)
         # Listening begins before the snapshot is read, so no change falls between them.
-        async with self._hints.watch(job_id) as changed:
+        async with self._hints.watch(job_id) as watch:
             job = await self.get(request.tenant_id, job_id)
             yield WatchJobResponse(job=job)
             after = request.after_sequence if request.HasField("after_sequence") else job.event_sequence
             while True:
-                changed.clear()
+                watch.changed.clear()
+                if news := watch.take_after(after):
+                    for entry, time in news:
+                        yield WatchJobResponse(event=event_message(entry, time))
+                        after = entry.sequence
+                    if JobState(news[-1].entry.job_state).is_terminal:
+                        return
+                    await _wait(watch.changed, WATCH_POLL_SECONDS)
+                    continue
                 async with self._reader.snapshot(request.tenant_id) as snapshot:
                     row = await snapshot.find_job(job_id)
                     rows = await snapshot.list_events(job_id, after, MAX_EVENTS_A_READ)
                 if row is None:
                     raise job_not_found(request.tenant_id, job_id)
                 for event_row in rows:
-                    yield WatchJobResponse(event=event_message(event_row))
+                    yield WatchJobResponse(event=event_message(event_row, event_row.occur_time))
                     after = event_row.sequence
                 if len(rows) == MAX_EVENTS_A_READ:
                     continue
                 if row.finish_time is not None:
                     return
-                await _wait(changed, WATCH_POLL_SECONDS)
+                await _wait(watch.changed, WATCH_POLL_SECONDS)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
