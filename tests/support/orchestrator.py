@@ -20,6 +20,7 @@ from stoflow.catalog.v1 import (
     product_pb2,
     product_service_pb2,
     product_service_pb2_grpc,
+    reference_service_pb2_grpc,
 )
 from stoflow.common.v1 import money_pb2
 from stoflow.connector.v1 import connector_service_pb2_grpc
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from stoflow.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from stoflow.catalog.v1.listing_service_pb2_grpc import ListingServiceAsyncStub
     from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceAsyncStub
+    from stoflow.catalog.v1.reference_service_pb2_grpc import ReferenceServiceAsyncStub
     from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub
     from stoflow.jobs.v1.batch_service_pb2_grpc import BatchServiceAsyncStub
     from stoflow.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
@@ -86,6 +88,9 @@ class Stubs:
         self.admin: AdminServiceAsyncStub = admin_service_pb2_grpc.AdminServiceStub(self.channel)
         self.tenants: TenantServiceAsyncStub = tenant_service_pb2_grpc.TenantServiceStub(self.channel)
         self.products: ProductServiceAsyncStub = product_service_pb2_grpc.ProductServiceStub(self.channel)
+        self.reference: ReferenceServiceAsyncStub = reference_service_pb2_grpc.ReferenceServiceStub(
+            self.channel
+        )
         self.listings: ListingServiceAsyncStub = listing_service_pb2_grpc.ListingServiceStub(self.channel)
         self.accounts: AccountServiceAsyncStub = account_service_pb2_grpc.AccountServiceStub(self.channel)
         self.jobs: JobServiceAsyncStub = job_service_pb2_grpc.JobServiceStub(self.channel)

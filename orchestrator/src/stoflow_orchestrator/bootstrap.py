@@ -15,7 +15,11 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.exc import OperationalError
 from stoflow.accounts.v1 import account_service_pb2_grpc
 from stoflow.admin.v1 import admin_service_pb2_grpc
-from stoflow.catalog.v1 import listing_service_pb2_grpc, product_service_pb2_grpc
+from stoflow.catalog.v1 import (
+    listing_service_pb2_grpc,
+    product_service_pb2_grpc,
+    reference_service_pb2_grpc,
+)
 from stoflow.connector.v1 import connector_service_pb2_grpc
 from stoflow.jobs.v1 import batch_service_pb2_grpc, job_service_pb2_grpc
 from stoflow.tenants.v1 import tenant_service_pb2_grpc
@@ -46,6 +50,7 @@ from stoflow_orchestrator.rpc.connector import ConnectorServicer
 from stoflow_orchestrator.rpc.jobs import JobServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
 from stoflow_orchestrator.rpc.products import ProductServicer
+from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
 from stoflow_orchestrator.services.admin_dead_letters import AdminDeadLetters
@@ -65,8 +70,10 @@ from stoflow_orchestrator.services.job_control import JobControl
 from stoflow_orchestrator.services.job_creation import JobCreation
 from stoflow_orchestrator.services.job_reading import JobReading
 from stoflow_orchestrator.services.listings import ListingService
+from stoflow_orchestrator.services.mappings import MappingService
 from stoflow_orchestrator.services.planning import Planner
 from stoflow_orchestrator.services.products import ProductService
+from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
 from stoflow_orchestrator.services.submission import Submissions
@@ -238,6 +245,10 @@ def _add_servicers(
     server.add(
         listing_service_pb2_grpc.add_ListingServiceServicer_to_server,
         ListingServicer(ListingService(database, tenants)),
+    )
+    server.add(
+        reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server,
+        ReferenceServicer(ReferenceService(database), MappingService(database)),
     )
     server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)

@@ -23,6 +23,7 @@ from stoflow.catalog.v1 import (
     product_pb2,
     product_service_pb2,
     product_service_pb2_grpc,
+    reference_service_pb2_grpc,
 )
 from stoflow.common.v1.money_pb2 import Money
 from stoflow.connector.v1.manifest_pb2 import Manifest
@@ -33,13 +34,16 @@ from stoflow_orchestrator.repositories.database import Database, create_migratio
 from stoflow_orchestrator.rpc.accounts import AccountServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
 from stoflow_orchestrator.rpc.products import ProductServicer
+from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.image_store import ImageStore
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.listings import ListingService
+from stoflow_orchestrator.services.mappings import MappingService
 from stoflow_orchestrator.services.products import ProductService
+from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
 from stoflow_orchestrator.services.tenants import TenantDirectory, TenantService
@@ -112,6 +116,10 @@ class CatalogApi:
             listing_service_pb2_grpc.add_ListingServiceServicer_to_server,
             ListingServicer(ListingService(database, directory)),
         )
+        server.add(
+            reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server,
+            ReferenceServicer(ReferenceService(database), MappingService(database)),
+        )
         server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
         channel = open_channel(await server.start())
         credentials = CredentialService(database, directory, box)
@@ -130,6 +138,10 @@ class CatalogApi:
     @property
     def products(self) -> product_service_pb2_grpc.ProductServiceAsyncStub:
         return product_service_pb2_grpc.ProductServiceStub(self.channel)
+
+    @property
+    def reference(self) -> reference_service_pb2_grpc.ReferenceServiceAsyncStub:
+        return reference_service_pb2_grpc.ReferenceServiceStub(self.channel)
 
     @property
     def listings(self) -> listing_service_pb2_grpc.ListingServiceAsyncStub:

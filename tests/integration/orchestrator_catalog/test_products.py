@@ -63,7 +63,7 @@ async def test_repeated_request_is_not_checked_again(api: CatalogApi) -> None:
     tenant_id = await api.new_tenant()
     request = creation(tenant_id, content())
     first = await api.products.CreateProduct(request)
-    await api.sql("DELETE FROM public.categories")
+    await api.sql("DELETE FROM public.reference_values")
     assert await api.products.CreateProduct(request) == first
 
 

@@ -17,6 +17,7 @@ from stoflow.tenants.v1.tenant_service_pb2 import (
     ListTenantsRequest,
 )
 
+from stoflow_orchestrator.migrations.runner import head_revision
 from tests.integration.orchestrator_catalog.catalog_api import CatalogApi, new_id, refusal
 
 
@@ -34,7 +35,7 @@ async def test_created_tenant_has_its_own_tables(api: CatalogApi) -> None:
     assert {"products", "product_images", "accounts", "listings", "marketplace_jobs"} <= {
         t[0] for t in tables
     }
-    assert await api.sql("SELECT version_num FROM user_42.alembic_version") == [("0001",)]
+    assert await api.sql("SELECT version_num FROM user_42.alembic_version") == [(head_revision("tenant"),)]
 
 
 async def test_repeated_request_returns_first_tenant(api: CatalogApi) -> None:

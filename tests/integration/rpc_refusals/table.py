@@ -166,6 +166,7 @@ _TENANTS: Final = {
     "TenantService.GetTenant": Entry(_tenant, {"tenant_id": NO_TENANT}),
     "TenantService.ListTenants": Entry(lambda w: {}),
 }
+_RED: Final = {"attribute": "REFERENCE_ATTRIBUTE_COLOR", "key": "red"}
 _CATALOG: Final = {
     "ProductService.CreateProduct": Entry(
         _product("new"),
@@ -185,6 +186,36 @@ _CATALOG: Final = {
     "ProductService.ListProducts": Entry(_tenant, {"tenant_id": NO_TENANT}),
     "ListingService.ListListings": Entry(
         _tenant, {"tenant_id": NO_TENANT, "product_id": ANSWERED, "account_id": ANSWERED}
+    ),
+}
+_REFERENCE: Final = {
+    "ReferenceService.ListReferenceValues": Entry(lambda w: {"attribute": "REFERENCE_ATTRIBUTE_COLOR"}),
+    "ReferenceService.ImportReferenceValues": Entry(
+        lambda w: as_fields(
+            values=[{"attribute": "REFERENCE_ATTRIBUTE_COLOR", "key": "teal", "name": "Teal"}]
+        ),
+        states={
+            "condition": (
+                lambda w: as_fields(
+                    values=[{"attribute": "REFERENCE_ATTRIBUTE_CONDITION", "key": "SHABBY", "name": "Shabby"}]
+                ),
+                "INVALID_ARGUMENT INVALID_ARGUMENT",
+            )
+        },
+    ),
+    "ReferenceService.ListMappings": Entry(
+        lambda w: {"marketplace": w.marketplace}, {"marketplace": ANSWERED}
+    ),
+    "ReferenceService.ListUnmappedValues": Entry(
+        lambda w: {"marketplace": w.marketplace, "attribute": "REFERENCE_ATTRIBUTE_COLOR"},
+        {"marketplace": ANSWERED},
+    ),
+    "ReferenceService.ImportMappings": Entry(
+        lambda w: as_fields(marketplace=w.marketplace, mappings=[{"key": _RED, "value": "1"}]),
+        {"marketplace": NO_MARKETPLACE},
+    ),
+    "ReferenceService.DeleteMappings": Entry(
+        lambda w: as_fields(marketplace=w.marketplace, keys=[_RED]), {"marketplace": REMEMBERED}
     ),
 }
 _ACCOUNTS: Final = {
@@ -364,6 +395,7 @@ _STATS: Final = {
 TABLE: Final[Mapping[str, Entry]] = {
     **_TENANTS,
     **_CATALOG,
+    **_REFERENCE,
     **_ACCOUNTS,
     **_JOBS,
     **_CONNECTORS,

@@ -4,7 +4,7 @@ import asyncio
 import enum
 import hashlib
 from base64 import b32encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -138,6 +138,7 @@ class TaskContext:
         account_id: The account.
         account_settings: What the marketplace needs to know, by the definition's account_settings_schema.
         mappings: The marketplace's own value of each mapped attribute; one without a mapping is absent.
+        value_lists: Every mapped value of the attributes that a product may have several of: "color", "material".
         options: The job's options.
         outputs: Outputs of the tasks before this one.
         input: What the result that appended this task gave it; empty for planned tasks.
@@ -163,6 +164,7 @@ class TaskContext:
     account_id: str = ""
     account_settings: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     mappings: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    value_lists: Mapping[str, Sequence[str]] = field(default_factory=lambda: _EMPTY)
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     outputs: TaskOutputs = field(default_factory=TaskOutputs)
     input: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)

@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from stoflow_orchestrator.migrations.seeding import seed_reference
 from stoflow_orchestrator.models import (
     admission,
     batch,
@@ -57,11 +58,12 @@ def head_revision(which: History) -> str:
 
 
 def upgrade_public(engine: Engine) -> None:
-    """Brings `public` to the newest revision."""
+    """Brings `public` to the newest revision, and the reference data to the newest seed."""
     with _one_at_a_time, engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PUBLIC_LOCK_KEY})
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         _upgrade(connection, "public", "public")
+        seed_reference(connection)
 
 
 def upgrade_tenant(engine: Engine, tenant_id: int) -> None:

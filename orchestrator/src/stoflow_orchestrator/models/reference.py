@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stoflow_orchestrator.models.base import PublicBase
 
+_ATTRIBUTES = "attribute IN ('brand', 'category', 'color', 'condition', 'material', 'size')"
 
-class Category(PublicBase):
-    """A node of our own category tree; the key is its path."""
 
-    __tablename__ = "categories"
+class ReferenceValue(PublicBase):
+    """A value of our own vocabulary; a category's key is its path in the tree.
 
+    The source says who named it: what comes with the software never renames what an operator named.
+    """
+
+    __tablename__ = "reference_values"
+    __table_args__ = (
+        CheckConstraint(_ATTRIBUTES, name="attribute"),
+        CheckConstraint("source IN ('seed', 'operator')", name="source"),
+        Index("ix_reference_values_order", "attribute", "position", "key"),
+    )
+
+    attribute: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
+    source: Mapped[str]
+    # Orders values for people; those that operators added share the last one.
+    position: Mapped[int]
 
 
 class MarketplaceMapping(PublicBase):
     """A marketplace's own value for one value of a reference attribute.
 
-    The source says who set it: a manifest's defaults never replace an operator's choice.
+    A manifest's default and an operator's choice stand beside each other; the operator's counts.
     """
 
     __tablename__ = "marketplace_mappings"
     __table_args__ = (
-        CheckConstraint("attribute IN ('category', 'condition')", name="attribute"),
+        CheckConstraint(_ATTRIBUTES, name="attribute"),
         CheckConstraint("source IN ('manifest', 'operator')", name="source"),
     )
 
@@ -33,4 +47,4 @@ class MarketplaceMapping(PublicBase):
     attribute: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
-    source: Mapped[str]
+    source: Mapped[str] = mapped_column(primary_key=True)

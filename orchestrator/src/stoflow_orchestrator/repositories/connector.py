@@ -41,8 +41,8 @@ _SAVE_DEFAULT_MAPPINGS: LiteralString = """
     INSERT INTO public.marketplace_mappings AS m (marketplace, attribute, key, value, source)
     SELECT %s, u.attribute, u.key, u.value, 'manifest'
       FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(attribute, key, value)
-        ON CONFLICT (marketplace, attribute, key) DO UPDATE SET value = excluded.value
-         WHERE m.source = 'manifest' AND m.value <> excluded.value"""
+        ON CONFLICT (marketplace, attribute, key, source) DO UPDATE SET value = excluded.value
+         WHERE m.value <> excluded.value"""
 
 _REGISTER: LiteralString = """
     INSERT INTO public.connector_instances (instance_id, marketplace, versions, slots, expire_time)
@@ -95,7 +95,7 @@ async def find_planning_manifest(connection: Connection, marketplace: str) -> by
 async def save_default_mappings(
     connection: Connection, marketplace: str, mappings: Collection[tuple[str, str, str]]
 ) -> None:
-    """Stores (attribute, key, value) where no operator has set another value."""
+    """Stores a manifest's (attribute, key, value); an operator's stand beside them and count."""
     columns = [list(column) for column in zip(*sorted(mappings), strict=True)]
     await connection.execute(_SAVE_DEFAULT_MAPPINGS, (marketplace, *columns))
 

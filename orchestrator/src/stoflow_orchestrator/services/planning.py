@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -16,11 +16,13 @@ from stoflow_orchestrator.engine.intake import PlannedTask, plan_task
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.repositories import connector as connector_repository
 from stoflow_orchestrator.services.json_schema import schema_violations
+from stoflow_orchestrator.services.vocabulary import content_words
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
 
 # A manifest plans within this time after its registration; reading it for every job would double the reads.
 MANIFEST_CACHE_SECONDS = 1.0
+UNMAPPED_RULE = "unmapped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,26 @@ def product_violations(schema: str, snapshot: ProductSnapshot, field: str) -> li
     if not schema:
         return []
     value = json_format.MessageToDict(snapshot, always_print_fields_with_no_presence=True)
-    return schema_violations(schema, value, field)
+    violations = schema_violations(schema, value, field)
+    return [_explain_missing(violation, snapshot, f"{field}.mappings.") for violation in violations]
+
+
+def _explain_missing(violation: FieldViolation, snapshot: ProductSnapshot, prefix: str) -> FieldViolation:
+    """Says of a mapped value that is missing which word of the product is not translated."""
+    if violation.rule != "required" or not violation.field.startswith(prefix):
+        return violation
+    attribute = violation.field.removeprefix(prefix)
+    words = [w.word for w in content_words(snapshot.product.content) if w.attribute == attribute]
+    if not words:
+        return replace(
+            violation, description=f"the marketplace asks for it, and the product has no {attribute}"
+        )
+    named = ", ".join(map(repr, words))
+    return FieldViolation(
+        violation.field,
+        f"the marketplace has no value for the {attribute} {named}: add a mapping",
+        UNMAPPED_RULE,
+    )
 
 
 def plan_tasks(action: ActionSpec, snapshot: ProductSnapshot | None) -> tuple[PlannedTask, ...]:

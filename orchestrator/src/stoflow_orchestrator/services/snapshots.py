@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +14,10 @@ from stoflow_orchestrator.messages.product import fill_product_for_marketplace
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.product import ProductRepository
 from stoflow_orchestrator.repositories.reference import ReferenceRepository
+from stoflow_orchestrator.services.vocabulary import LIST_ATTRIBUTES, Mappings, Word, product_words
 
 # Other calls are served in between.
 PRODUCTS_A_TURN = 250
-
-# Our value of each attribute of a product, by attribute and key: a marketplace's own value.
-_Mappings = Mapping[tuple[str, str], str]
 
 
 class SnapshotLoader:
@@ -45,26 +43,44 @@ class SnapshotLoader:
             return {}
         async with self._database.tenant_transaction(tenant_id) as connection:
             rows = await ProductRepository(connection).list_by_ids(product_ids)
-            found = await ReferenceRepository(connection).list_mappings(
-                marketplace, {row.category for row in rows}, {row.condition for row in rows}
-            )
-        mappings = {(mapping.attribute, mapping.key): mapping.value for mapping in found}
+            words = [_words(row) for row in rows]
+            keys = {(word.attribute, key) for mine in words for word in mine for key in word.keys}
+            mappings = await ReferenceRepository(connection).find_mappings(marketplace, keys)
         snapshots: dict[UUID, ProductSnapshot] = {}
         for index, row in enumerate(rows):
             if index % PRODUCTS_A_TURN == 0:
                 await asyncio.sleep(0)
-            snapshots[row.product_id] = _snapshot(tenant_id, row, marketplace, mappings)
+            snapshot = ProductSnapshot()
+            fill_product_for_marketplace(snapshot.product, tenant_id, row, marketplace)
+            _translate(snapshot, words[index], mappings)
+            _apply_category(snapshot, row, marketplace)
+            snapshots[row.product_id] = snapshot
         return snapshots
 
 
-def _snapshot(tenant_id: int, row: Row[Any], marketplace: str, mappings: _Mappings) -> ProductSnapshot:
-    snapshot = ProductSnapshot()
-    fill_product_for_marketplace(snapshot.product, tenant_id, row, marketplace)
-    for attribute, key in (("category", row.category), ("condition", row.condition)):
-        if (value := mappings.get((attribute, key))) is not None:
-            snapshot.mappings[attribute] = value
+def _words(row: Row[Any]) -> list[Word]:
+    return product_words(
+        category=row.category,
+        condition=row.condition,
+        brand=row.brand,
+        colors=row.colors,
+        size=row.size,
+        materials=row.materials,
+    )
+
+
+def _translate(snapshot: ProductSnapshot, words: Sequence[Word], mappings: Mappings) -> None:
+    for word in words:
+        if (value := word.translate(mappings)) is None:
+            continue
+        if word.attribute not in snapshot.mappings:
+            snapshot.mappings[word.attribute] = value
+        if word.attribute in LIST_ATTRIBUTES:
+            snapshot.value_lists[word.attribute].values.append(value)
+
+
+def _apply_category(snapshot: ProductSnapshot, row: Row[Any], marketplace: str) -> None:
     category = row.overrides.get(marketplace, {}).get("category_id")
     # An empty one is as good as none: no marketplace has a category without an id.
     if category:
         snapshot.mappings["category"] = category
-    return snapshot

@@ -55,7 +55,11 @@ def test_assignment_becomes_a_context() -> None:
         item_index=0,
         attempt=2,
         site="EBAY_US",
-        product=task_pb2.ProductSnapshot(product=Product(product_id="p"), mappings={"category": "63861"}),
+        product=task_pb2.ProductSnapshot(
+            product=Product(product_id="p"),
+            mappings={"category": "63861"},
+            value_lists={"color": task_pb2.MappedValues(values=["12", "1"])},
+        ),
         effect=task_pb2.EffectGrant(key="k", generation=3, mode=task_pb2.EFFECT_MODE_PROBE, remote_id="r"),
     )
     assignment.account.account_id = "account"
@@ -74,6 +78,7 @@ def test_assignment_becomes_a_context() -> None:
     assert task.item_index == 0
     assert (task.account_id, task.account_settings) == ("account", {"policy": {"id": 5}})
     assert (task.product.product_id, task.mappings) == ("p", {"category": "63861"})
+    assert task.value_lists == {"color": ("12", "1")}
     assert task.options == {"quantity": 2}
     assert task.input == {"cursor": "next"}
     assert task.outputs.list("upload") == [{"url": "image-0"}, {"url": "image-1"}]

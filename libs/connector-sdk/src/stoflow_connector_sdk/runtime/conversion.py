@@ -53,6 +53,7 @@ def task_context(
         account_id=account.account_id,
         account_settings=struct_to_dict(account.settings) if account.HasField("settings") else _EMPTY,
         mappings=dict(assignment.product.mappings) if has_product else _EMPTY,
+        value_lists=_value_lists(assignment.product) if assignment.product.value_lists else _EMPTY,
         options=struct_to_dict(assignment.options) if assignment.HasField("options") else _EMPTY,
         outputs=_outputs(assignment) if assignment.outputs else _NO_OUTPUTS,
         input=struct_to_dict(assignment.input) if assignment.HasField("input") else _EMPTY,
@@ -63,6 +64,10 @@ def task_context(
         token_source=token_source,
         clock=clock,
     )
+
+
+def _value_lists(product: task_pb2.ProductSnapshot) -> Mapping[str, Sequence[str]]:
+    return {attribute: tuple(mapped.values) for attribute, mapped in product.value_lists.items()}
 
 
 def _outputs(assignment: task_pb2.TaskAssignment) -> TaskOutputs:

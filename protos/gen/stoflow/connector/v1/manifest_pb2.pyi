@@ -78,9 +78,9 @@ class DefaultMapping(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
-    """"category" or "condition"."""
+    """"brand", "category", "color", "condition", "material" or "size"."""
     key: _builtins.str
-    """Our key: "clothing/women/dresses", or the condition's name without its prefix: "VERY_GOOD"."""
+    """Our key, as stoflow.catalog.v1.MappingKey describes it: "clothing/women/dresses", "VERY_GOOD", "levis"."""
     value: _builtins.str
     """The marketplace's value: "63861"."""
     def __init__(

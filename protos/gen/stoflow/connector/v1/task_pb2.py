@@ -31,7 +31,7 @@ from stoflow.common.v1 import failure_pb2 as stoflow_dot_common_dot_v1_dot_failu
 from stoflow.common.v1 import money_pb2 as stoflow_dot_common_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstoflow/connector/v1/task.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a stoflow/catalog/v1/listing.proto\x1a stoflow/catalog/v1/product.proto\x1a\x1fstoflow/common/v1/failure.proto\x1a\x1dstoflow/common/v1/money.proto\"y\n\x0bTaskCommand\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x08\x64ispatch\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"\xb7\x01\n\x0fProductSnapshot\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.stoflow.catalog.v1.Product\x12\x45\n\x08mappings\x18\x02 \x03(\x0b\x32\x33.stoflow.connector.v1.ProductSnapshot.MappingsEntry\x1a/\n\rMappingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x0bTaskAccount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"k\n\nTaskOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\nitem_index\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06output\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xa6\x01\n\x0b\x45\x66\x66\x65\x63tGrant\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12.\n\x04mode\x18\x03 \x01(\x0e\x32 .stoflow.connector.v1.EffectMode\x12\x33\n\x10settle_remaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tremote_id\x18\x05 \x01(\t\"\x98\x04\n\x0eTaskAssignment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x17\n\nitem_index\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x18\n\x10manifest_version\x18\x05 \x01(\t\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x16start_to_close_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x07\x61\x63\x63ount\x18\x08 \x01(\x0b\x32!.stoflow.connector.v1.TaskAccount\x12\x0c\n\x04site\x18\t \x01(\t\x12\x36\n\x07product\x18\n \x01(\x0b\x32%.stoflow.connector.v1.ProductSnapshot\x12(\n\x07options\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x07outputs\x18\x0c \x03(\x0b\x32 .stoflow.connector.v1.TaskOutput\x12\x31\n\x06\x65\x66\x66\x65\x63t\x18\r \x01(\x0b\x32!.stoflow.connector.v1.EffectGrant\x12&\n\x05input\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xab\x01\n\rListingChange\x12\x1d\n\tremote_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x15\n\x03url\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12;\n\x05state\x18\x03 \x01(\x0e\x32 .stoflow.catalog.v1.ListingStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\'\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.Money\"\x94\x01\n\x0c\x46ollowUpTask\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12 \n\nitem_index\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xcb\x01\n\x0bTaskSuccess\x12\'\n\x06output\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1b\n\tremote_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x34\n\x07listing\x18\x03 \x01(\x0b\x32#.stoflow.connector.v1.ListingChange\x12@\n\nfollow_ups\x18\x04 \x03(\x0b\x32\".stoflow.connector.v1.FollowUpTaskB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x9a\x02\n\nTaskReport\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x0blease_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12%\n\x10next_lease_token\x18\x07 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x34\n\x07success\x18\x05 \x01(\x0b\x32!.stoflow.connector.v1.TaskSuccessH\x00\x12-\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1a.stoflow.common.v1.FailureH\x00\x42\x10\n\x07outcome\x12\x05\xbaH\x02\x08\x01*Y\n\nEffectMode\x12\x1b\n\x17\x45\x46\x46\x45\x43T_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45\x46\x46\x45\x43T_MODE_EXECUTE\x10\x01\x12\x15\n\x11\x45\x46\x46\x45\x43T_MODE_PROBE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstoflow/connector/v1/task.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a stoflow/catalog/v1/listing.proto\x1a stoflow/catalog/v1/product.proto\x1a\x1fstoflow/common/v1/failure.proto\x1a\x1dstoflow/common/v1/money.proto\"y\n\x0bTaskCommand\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x08\x64ispatch\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"\x1e\n\x0cMappedValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xda\x02\n\x0fProductSnapshot\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.stoflow.catalog.v1.Product\x12\x45\n\x08mappings\x18\x02 \x03(\x0b\x32\x33.stoflow.connector.v1.ProductSnapshot.MappingsEntry\x12J\n\x0bvalue_lists\x18\x03 \x03(\x0b\x32\x35.stoflow.connector.v1.ProductSnapshot.ValueListsEntry\x1a/\n\rMappingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aU\n\x0fValueListsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".stoflow.connector.v1.MappedValues:\x02\x38\x01\"L\n\x0bTaskAccount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"k\n\nTaskOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\nitem_index\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06output\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xa6\x01\n\x0b\x45\x66\x66\x65\x63tGrant\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12.\n\x04mode\x18\x03 \x01(\x0e\x32 .stoflow.connector.v1.EffectMode\x12\x33\n\x10settle_remaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tremote_id\x18\x05 \x01(\t\"\x98\x04\n\x0eTaskAssignment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x17\n\nitem_index\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x18\n\x10manifest_version\x18\x05 \x01(\t\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x16start_to_close_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x07\x61\x63\x63ount\x18\x08 \x01(\x0b\x32!.stoflow.connector.v1.TaskAccount\x12\x0c\n\x04site\x18\t \x01(\t\x12\x36\n\x07product\x18\n \x01(\x0b\x32%.stoflow.connector.v1.ProductSnapshot\x12(\n\x07options\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x07outputs\x18\x0c \x03(\x0b\x32 .stoflow.connector.v1.TaskOutput\x12\x31\n\x06\x65\x66\x66\x65\x63t\x18\r \x01(\x0b\x32!.stoflow.connector.v1.EffectGrant\x12&\n\x05input\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xab\x01\n\rListingChange\x12\x1d\n\tremote_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x15\n\x03url\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12;\n\x05state\x18\x03 \x01(\x0e\x32 .stoflow.catalog.v1.ListingStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\'\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.Money\"\x94\x01\n\x0c\x46ollowUpTask\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12 \n\nitem_index\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xcb\x01\n\x0bTaskSuccess\x12\'\n\x06output\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1b\n\tremote_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x34\n\x07listing\x18\x03 \x01(\x0b\x32#.stoflow.connector.v1.ListingChange\x12@\n\nfollow_ups\x18\x04 \x03(\x0b\x32\".stoflow.connector.v1.FollowUpTaskB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x9a\x02\n\nTaskReport\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x0blease_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12%\n\x10next_lease_token\x18\x07 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x34\n\x07success\x18\x05 \x01(\x0b\x32!.stoflow.connector.v1.TaskSuccessH\x00\x12-\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1a.stoflow.common.v1.FailureH\x00\x42\x10\n\x07outcome\x12\x05\xbaH\x02\x08\x01*Y\n\nEffectMode\x12\x1b\n\x17\x45\x46\x46\x45\x43T_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45\x46\x46\x45\x43T_MODE_EXECUTE\x10\x01\x12\x15\n\x11\x45\x46\x46\x45\x43T_MODE_PROBE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKCOMMAND'].fields_by_name['dispatch']._serialized_options = b'\272H\004\"\002 \000'
   _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._loaded_options = None
   _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_options = b'8\001'
+  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._loaded_options = None
+  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._serialized_options = b'8\001'
   _globals['_LISTINGCHANGE'].fields_by_name['remote_id']._loaded_options = None
   _globals['_LISTINGCHANGE'].fields_by_name['remote_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_LISTINGCHANGE'].fields_by_name['url']._loaded_options = None
@@ -74,28 +76,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKREPORT'].fields_by_name['lease_token']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_TASKREPORT'].fields_by_name['next_lease_token']._loaded_options = None
   _globals['_TASKREPORT'].fields_by_name['next_lease_token']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
-  _globals['_EFFECTMODE']._serialized_start=2300
-  _globals['_EFFECTMODE']._serialized_end=2389
+  _globals['_EFFECTMODE']._serialized_start=2495
+  _globals['_EFFECTMODE']._serialized_end=2584
   _globals['_TASKCOMMAND']._serialized_start=280
   _globals['_TASKCOMMAND']._serialized_end=401
-  _globals['_PRODUCTSNAPSHOT']._serialized_start=404
-  _globals['_PRODUCTSNAPSHOT']._serialized_end=587
-  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_start=540
-  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_end=587
-  _globals['_TASKACCOUNT']._serialized_start=589
-  _globals['_TASKACCOUNT']._serialized_end=665
-  _globals['_TASKOUTPUT']._serialized_start=667
-  _globals['_TASKOUTPUT']._serialized_end=774
-  _globals['_EFFECTGRANT']._serialized_start=777
-  _globals['_EFFECTGRANT']._serialized_end=943
-  _globals['_TASKASSIGNMENT']._serialized_start=946
-  _globals['_TASKASSIGNMENT']._serialized_end=1482
-  _globals['_LISTINGCHANGE']._serialized_start=1485
-  _globals['_LISTINGCHANGE']._serialized_end=1656
-  _globals['_FOLLOWUPTASK']._serialized_start=1659
-  _globals['_FOLLOWUPTASK']._serialized_end=1807
-  _globals['_TASKSUCCESS']._serialized_start=1810
-  _globals['_TASKSUCCESS']._serialized_end=2013
-  _globals['_TASKREPORT']._serialized_start=2016
-  _globals['_TASKREPORT']._serialized_end=2298
+  _globals['_MAPPEDVALUES']._serialized_start=403
+  _globals['_MAPPEDVALUES']._serialized_end=433
+  _globals['_PRODUCTSNAPSHOT']._serialized_start=436
+  _globals['_PRODUCTSNAPSHOT']._serialized_end=782
+  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_start=648
+  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_end=695
+  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._serialized_start=697
+  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._serialized_end=782
+  _globals['_TASKACCOUNT']._serialized_start=784
+  _globals['_TASKACCOUNT']._serialized_end=860
+  _globals['_TASKOUTPUT']._serialized_start=862
+  _globals['_TASKOUTPUT']._serialized_end=969
+  _globals['_EFFECTGRANT']._serialized_start=972
+  _globals['_EFFECTGRANT']._serialized_end=1138
+  _globals['_TASKASSIGNMENT']._serialized_start=1141
+  _globals['_TASKASSIGNMENT']._serialized_end=1677
+  _globals['_LISTINGCHANGE']._serialized_start=1680
+  _globals['_LISTINGCHANGE']._serialized_end=1851
+  _globals['_FOLLOWUPTASK']._serialized_start=1854
+  _globals['_FOLLOWUPTASK']._serialized_end=2002
+  _globals['_TASKSUCCESS']._serialized_start=2005
+  _globals['_TASKSUCCESS']._serialized_end=2208
+  _globals['_TASKREPORT']._serialized_start=2211
+  _globals['_TASKREPORT']._serialized_end=2493
 # @@protoc_insertion_point(module_scope)

@@ -84,6 +84,30 @@ class TaskCommand(_message.Message):
 Global___TaskCommand: _TypeAlias = TaskCommand  # noqa: Y015
 
 @_typing.final
+class MappedValues(_message.Message):
+    """The marketplace's own values of an attribute that a product may have several of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In the product's order."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MappedValues: _TypeAlias = MappedValues  # noqa: Y015
+
+@_typing.final
 class ProductSnapshot(_message.Message):
     """A product as it was when the job was created."""
 
@@ -109,27 +133,54 @@ class ProductSnapshot(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ValueListsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___MappedValues: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___MappedValues | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PRODUCT_FIELD_NUMBER: _builtins.int
     MAPPINGS_FIELD_NUMBER: _builtins.int
+    VALUE_LISTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def product(self) -> _product_pb2.Product:
         """The product."""
 
     @_builtins.property
     def mappings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The marketplace's own value of each mapped attribute: {"category": "63861", "condition": "USED_EXCELLENT"}.
-        An attribute without a mapping is absent.
+        """The marketplace's own value of each mapped attribute: {"category": "63861", "condition": "USED_EXCELLENT"}; of
+        several colours or materials the first that has one. An attribute without a mapping is absent.
         """
+
+    @_builtins.property
+    def value_lists(self) -> _containers.MessageMap[_builtins.str, Global___MappedValues]:
+        """Every mapped value of the attributes that a product may have several of: {"color": {"values": ["12", "1"]}}."""
 
     def __init__(
         self,
         *,
         product: _product_pb2.Product | None = ...,
         mappings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        value_lists: _abc.Mapping[_builtins.str, Global___MappedValues] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mappings", b"mappings", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mappings", b"mappings", "product", b"product", "value_lists", b"value_lists"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
