@@ -23,7 +23,6 @@ from stoflow_orchestrator.engine.pool import transaction, unavailable_when_unrea
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.writing import write_changes
 from stoflow_orchestrator.repositories import intake as intake_repository
-from stoflow_orchestrator.repositories import outbox as outbox_repository
 from stoflow_service_kit.batching import Batcher
 
 Connection = AsyncConnection[Any]
@@ -103,11 +102,9 @@ class Committer:
                 changes = await load_for_commands(connection, commands)
                 changes.contention = self._contention
                 results = {id(command): command.decide(changes) for command in commands}
-                publication = await write_changes(connection, changes)
+                publication = await write_changes(connection, changes, self._take_acknowledged())
             if new_jobs:
                 results.update(await self._create(connection, new_jobs, publication))
-            if acknowledged := self._take_acknowledged():
-                await outbox_repository.delete(connection, acknowledged)
         self._on_commit(publication)
         return [results[id(item)] for item in items]
 

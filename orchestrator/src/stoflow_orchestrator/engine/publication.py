@@ -9,7 +9,6 @@ from uuid import UUID
 
 from stoflow_orchestrator.engine.changes import Dispatch, HistoryEntry
 
-
 NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
