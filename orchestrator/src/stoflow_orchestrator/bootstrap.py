@@ -49,7 +49,7 @@ from stoflow_orchestrator.rpc.batches import BatchServicer
 from stoflow_orchestrator.rpc.connector import ConnectorServicer
 from stoflow_orchestrator.rpc.jobs import JobServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
-from stoflow_orchestrator.rpc.products import ProductServicer
+from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
 from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
@@ -72,6 +72,8 @@ from stoflow_orchestrator.services.job_reading import JobReading
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
 from stoflow_orchestrator.services.planning import Planner
+from stoflow_orchestrator.services.product_changes import ProductChanges
+from stoflow_orchestrator.services.product_import import ProductImportService
 from stoflow_orchestrator.services.products import ProductService
 from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
@@ -239,9 +241,14 @@ def _add_servicers(
     accounts = AccountService(
         database, tenants, box, lambda account_id: engine.admission.resume([account_id])
     )
-    products = ProductServicer(ProductService(database, tenants), ImageService(database, tenants, images))
+    products = ProductServices(
+        ProductService(database, tenants),
+        ProductChanges(database, tenants),
+        ProductImportService(database, tenants),
+        ImageService(database, tenants, images),
+    )
     server.add(tenant_service_pb2_grpc.add_TenantServiceServicer_to_server, TenantServicer(tenant_service))
-    server.add(product_service_pb2_grpc.add_ProductServiceServicer_to_server, products)
+    server.add(product_service_pb2_grpc.add_ProductServiceServicer_to_server, ProductServicer(products))
     server.add(
         listing_service_pb2_grpc.add_ListingServiceServicer_to_server,
         ListingServicer(ListingService(database, tenants)),

@@ -33,7 +33,7 @@ from stoflow_orchestrator.migrations.runner import upgrade_public
 from stoflow_orchestrator.repositories.database import Database, create_migration_engine
 from stoflow_orchestrator.rpc.accounts import AccountServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
-from stoflow_orchestrator.rpc.products import ProductServicer
+from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
 from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
@@ -42,6 +42,8 @@ from stoflow_orchestrator.services.image_store import ImageStore
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
+from stoflow_orchestrator.services.product_changes import ProductChanges
+from stoflow_orchestrator.services.product_import import ProductImportService
 from stoflow_orchestrator.services.products import ProductService
 from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox
@@ -103,15 +105,18 @@ class CatalogApi:
             assert found.scalar_one() == "CONNECTED"
             resumed.append(account_id)
 
-        products = ProductServicer(
-            ProductService(database, directory), ImageService(database, directory, store)
+        products = ProductServices(
+            ProductService(database, directory),
+            ProductChanges(database, directory),
+            ProductImportService(database, directory),
+            ImageService(database, directory, store),
         )
         accounts = AccountService(database, directory, box, resume_jobs)
         server.add(
             tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
             TenantServicer(TenantService(database, migration_engine)),
         )
-        server.add(product_service_pb2_grpc.add_ProductServiceServicer_to_server, products)
+        server.add(product_service_pb2_grpc.add_ProductServiceServicer_to_server, ProductServicer(products))
         server.add(
             listing_service_pb2_grpc.add_ListingServiceServicer_to_server,
             ListingServicer(ListingService(database, directory)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 from stoflow.catalog.v1.product_pb2 import (
@@ -195,6 +196,39 @@ async def test_products_are_found_by_sku(api: CatalogApi) -> None:
     assert not (await api.products.ListProducts(ListProductsRequest(tenant_id=tenant_id, sku="no"))).products
     error = await refusal(api.products.ListProducts(ListProductsRequest(tenant_id=tenant_id, sku="\0")))
     assert error.reason == "INVALID_ARGUMENT"
+
+
+async def test_filters_choose_products(api: CatalogApi) -> None:
+    """Each filter lists exactly the products that match it, texts in any case and without wildcards."""
+    tenant_id = await api.new_tenant()
+    dress = await api.new_product(tenant_id, sku="D-1", title="Linen DRESS 100%", brand="Zoë")
+    shirt = await api.new_product(
+        tenant_id, sku="S_1", title="Shirt", category="clothing/men/shirts", stock_quantity=0, condition=1
+    )
+    shoes = await api.new_product(
+        tenant_id, sku="X", title="Shoes", category="shoes/men/sneakers", brand="ZOË"
+    )
+
+    async def listed(**filters: Any) -> list[str]:
+        answer = await api.products.ListProducts(ListProductsRequest(tenant_id=tenant_id, **filters))
+        return [product.product_id for product in answer.products]
+
+    ids = [product.product_id for product in (dress, shirt, shoes)]
+    assert await listed(text="dress") == [ids[0]]
+    assert await listed(text="s_1") == [ids[1]]
+    assert await listed(text="%") == [ids[0]]
+    assert await listed(category="clothing") == [ids[1], ids[0]]
+    assert await listed(category="clothing/men/shirts") == [ids[1]]
+    assert await listed(category="clothing/m") == []
+    assert await listed(brand="zoë") == [ids[2], ids[0]]
+    assert await listed(condition=1) == [ids[1]]
+    assert await listed(is_in_stock=True) == [ids[2], ids[0]]
+    assert await listed(is_in_stock=False) == [ids[1]]
+    assert await listed(update_time_from=shirt.update_time) == [ids[2], ids[1]]
+    assert await listed(product_ids=[ids[2], ids[0], new_id()]) == [ids[2], ids[0]]
+    assert await listed(brand="zoë", category="shoes") == [ids[2]]
+    error = await refusal(listed(update_time_from={"seconds": 2**40}))
+    assert [violation.field for violation in error.violations] == ["update_time_from"]
 
 
 async def test_page_token_of_another_query_is_refused(api: CatalogApi) -> None:

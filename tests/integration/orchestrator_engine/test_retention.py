@@ -152,6 +152,20 @@ async def test_steps_are_small_and_reach_the_end(shop: Shop) -> None:
     ) == [(0,)]
 
 
+async def test_answers_of_imports_outlive_their_request_ids(shop: Shop) -> None:
+    """What an import answered goes a day after its request id may."""
+    await shop.open(step("only"))
+    for days in ("1", "2.5", "4"):
+        await change(
+            shop,
+            f"INSERT INTO user_{shop.tenant_id}.product_imports (import_id, response, create_time)"
+            " VALUES (gen_random_uuid(), '', now() - %s * interval '1 day')",
+            days,
+        )
+    async with retention(shop, requests=timedelta(days=2)) as sweeper:
+        assert (await sweeper.sweep())["imports"] == 1
+
+
 async def test_one_orchestrator_at_a_time_deletes(shop: Shop) -> None:
     """While another transaction holds the right to delete, a look leaves everything to it."""
     await shop.open(step("only"))

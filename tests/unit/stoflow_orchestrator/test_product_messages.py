@@ -31,7 +31,7 @@ from stoflow_orchestrator.messages.product import (
 )
 from stoflow_orchestrator.messages.times import to_datetime, to_timestamp
 from stoflow_orchestrator.services.currencies import CURRENCY_CODES
-from stoflow_orchestrator.services.products import currency_violations
+from stoflow_orchestrator.services.product_checks import currency_violations
 
 TIME = datetime(2026, 1, 5, 9, 0, 0, 123456, tzinfo=UTC)
 

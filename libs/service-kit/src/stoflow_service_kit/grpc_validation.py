@@ -37,17 +37,29 @@ def check_message(message: Message, check: Check | None = None) -> None:
     Raises:
         InvalidArgumentError: Rules are broken; it lists every violation.
     """
-    violations = [_field_violation(violation) for violation in _validator.collect_violations(message)]
+    violations = list_violations(message)
     if check is not None:
         violations += check(message)
     if violations:
         raise InvalidArgumentError(violations)
 
 
-def _field_violation(violation: Violation) -> FieldViolation:
+def list_violations(message: Message, path: str = "") -> list[FieldViolation]:
+    """Lists how a message breaks its protovalidate rules.
+
+    Args:
+        message: Such as a part of a request that its own rules leave to the handler.
+        path: Where it stands in the request.
+    """
+    return [_field_violation(violation, path) for violation in _validator.collect_violations(message)]
+
+
+def _field_violation(violation: Violation, path: str) -> FieldViolation:
     proto = violation.proto
     return FieldViolation(
-        field=_field_path(proto.field), description=proto.message or proto.rule_id, rule=proto.rule_id
+        field=".".join(filter(None, (path, _field_path(proto.field)))),
+        description=proto.message or proto.rule_id,
+        rule=proto.rule_id,
     )
 
 

@@ -27,6 +27,8 @@ MAX_TENANTS_A_READ = 200
 FIRST_LOOK_SECONDS = 60.0
 # Between steps: others use the database too.
 PAUSE_SECONDS = 0.05
+# An import's answer outlives its request id, which leads to it.
+IMPORTS_LONGER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class Retention:
             )
             deleted["batches"] += await self._repeat(
                 lambda c, n: retention_repository.delete_batches(c, tenant_id, age, n)
+            )
+            imports_age = self.policy.requests + IMPORTS_LONGER
+            deleted["imports"] += await self._repeat(
+                lambda c, n: retention_repository.delete_imports(c, tenant_id, imports_age, n)
             )
         except (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable):
             # It is being migrated, or was removed since it was listed.

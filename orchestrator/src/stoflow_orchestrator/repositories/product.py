@@ -1,17 +1,34 @@
-"""Products and their images."""
+"""Products."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Uuid, any_, cast, func, literal, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Uuid,
+    any_,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stoflow_orchestrator.models.catalog import Product, ProductImage
+from stoflow_orchestrator.models.catalog import Listing, Product, ProductImage
+from stoflow_orchestrator.models.live import LiveJob
 
 # Images come with their product in one statement, so that version and images always belong together.
 _IMAGES = (
@@ -56,8 +73,56 @@ def _products() -> Select[*tuple[Any, ...]]:
     return products
 
 
+@dataclass(frozen=True, slots=True)
+class ProductFilter:
+    """Which products to list; an empty or absent value lists all.
+
+    Attributes:
+        sku: Only this SKU.
+        text: In title or SKU, in any case.
+        category: This one and those below it.
+        brand: In any case.
+        condition: A state without its prefix.
+        is_in_stock: Whether any piece is left.
+        update_time_from: Changed then or later.
+        product_ids: Only these.
+    """
+
+    sku: str = ""
+    text: str = ""
+    category: str = ""
+    brand: str = ""
+    condition: str = ""
+    is_in_stock: bool | None = None
+    update_time_from: datetime | None = None
+    product_ids: Sequence[UUID] = ()
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yields what a listed product fulfils."""
+        if self.sku:
+            yield Product.sku == self.sku
+        if self.text:
+            yield or_(
+                Product.title.icontains(self.text, autoescape=True),
+                Product.sku.icontains(self.text, autoescape=True),
+            )
+        if self.category:
+            below = Product.category.startswith(f"{self.category}/", autoescape=True)
+            yield or_(Product.category == self.category, below)
+        if self.brand:
+            yield func.lower(Product.brand) == func.lower(self.brand)
+        if self.condition:
+            yield Product.condition == self.condition
+        if self.is_in_stock is not None:
+            yield Product.stock_quantity > 0 if self.is_in_stock else Product.stock_quantity == 0
+        if self.update_time_from is not None:
+            yield Product.update_time >= self.update_time_from
+        if self.product_ids:
+            yield Product.product_id == any_(literal(list(self.product_ids), ARRAY(Uuid())))
+
+
 class ProductRepository:
-    """Statements on a tenant's products and product_images; rows carry `images` as a list of objects."""
+    """Statements on a tenant's products; rows carry `images` as a list of objects."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
@@ -86,18 +151,17 @@ class ProductRepository:
         return found.first() is not None
 
     async def list_page(
-        self, sku: str, before: tuple[datetime, UUID] | None, limit: int
+        self, wanted: ProductFilter, before: tuple[datetime, UUID] | None, limit: int
     ) -> Sequence[Row[Any]]:
         """Returns the next products, newest first.
 
         Args:
-            sku: Only the product with this SKU; empty for all.
+            wanted: Which products.
             before: create_time and product_id of the last product of the page before.
             limit: Most rows.
         """
         statement = _products().order_by(Product.create_time.desc(), Product.product_id.desc()).limit(limit)
-        if sku:
-            statement = statement.where(Product.sku == sku)
+        statement = statement.where(*wanted.conditions())
         if before is not None:
             statement = statement.where(tuple_(Product.create_time, Product.product_id) < tuple_(*before))
         rows: Sequence[Row[Any]] = (await self._connection.execute(statement)).all()
@@ -113,33 +177,44 @@ class ProductRepository:
         found = await self._connection.execute(_products().where(Product.product_id == any_(wanted)))
         return [_ProductTuple._make(row) for row in found]
 
-    async def lock(self, product_id: UUID) -> bool:
-        """Makes others wait who change the product; tells whether it exists."""
+    async def lock(self, product_id: UUID) -> int | None:
+        """Makes others wait who change the product; returns its version, None when it does not exist."""
         found = await self._connection.execute(
-            select(Product.product_id).where(Product.product_id == product_id).with_for_update()
+            select(Product.version).where(Product.product_id == product_id).with_for_update()
         )
-        return found.first() is not None
+        return found.scalar_one_or_none()
 
-    async def count_images(self, product_id: UUID) -> int:
-        """Counts a product's images."""
-        counted = await self._connection.execute(
-            select(func.count()).select_from(ProductImage).where(ProductImage.product_id == product_id)
-        )
-        return int(counted.scalar_one())
-
-    async def append_image(self, product_id: UUID, image_id: UUID, **image: Any) -> None:
-        """Adds an image behind the others and raises its product's version; the caller has locked it."""
-        position = (
-            select(func.coalesce(func.max(ProductImage.position) + 1, 0))
-            .where(ProductImage.product_id == product_id)
-            .scalar_subquery()
-        )
-        await self._connection.execute(
-            insert(ProductImage).values(image_id=image_id, product_id=product_id, position=position, **image)
-        )
+    async def change(self, product_id: UUID, values: dict[str, Any]) -> None:
+        """Sets columns and raises the version; the caller has locked the product."""
         await self._connection.execute(
             update(Product)
             .where(Product.product_id == product_id)
             # Not now(): that is when this transaction began, before it waited for the lock.
-            .values(version=Product.version + 1, update_time=func.clock_timestamp())
+            .values(version=Product.version + 1, update_time=func.clock_timestamp(), **values)
         )
+
+    async def delete(self, product_id: UUID) -> None:
+        """Removes a product with its images' rows."""
+        await self._connection.execute(delete(Product).where(Product.product_id == product_id))
+
+    async def is_listed(self, product_id: UUID) -> bool:
+        """Tells whether a listing shows the product, or is prepared to."""
+        found = await self._connection.execute(
+            select(Listing.listing_id)
+            .where(Listing.product_id == product_id, Listing.state.in_(("DRAFT", "LIVE")))
+            .limit(1)
+        )
+        return found.first() is not None
+
+    async def has_live_job(self, tenant_id: int, product_id: UUID) -> bool:
+        """Tells whether a job on the product has not ended."""
+        found = await self._connection.execute(
+            select(LiveJob.job_id)
+            .where(
+                LiveJob.tenant_id == tenant_id,
+                LiveJob.product_id == product_id,
+                LiveJob.finish_time.is_(None),
+            )
+            .limit(1)
+        )
+        return found.first() is not None

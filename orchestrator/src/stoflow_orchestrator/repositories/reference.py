@@ -49,10 +49,6 @@ class ReferenceRepository:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def category_exists(self, key: str) -> bool:
-        """Tells whether the category is known."""
-        return bool(await self.find_existing({("category", key)}))
-
     async def list_category_keys(self, limit: int) -> Sequence[str]:
         """Returns the first categories, in their natural order."""
         listed = await self._connection.execute(

@@ -62,6 +62,10 @@ _DELETE_REQUESTS: LiteralString = """
              ORDER BY create_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS o
      WHERE m.tenant_id = o.tenant_id AND m.request_id = o.request_id"""
 
+_DELETE_IMPORTS = sql.SQL("""
+    DELETE FROM {imports} WHERE import_id = ANY(ARRAY(
+        SELECT import_id FROM {imports} WHERE create_time < now() - %(age)s::interval LIMIT %(limit)s))""")
+
 _DELETE_PAID_DEBTS: LiteralString = """
     DELETE FROM public.admission_tenants AS t USING public.admission_clocks AS c
      WHERE c.marketplace = t.marketplace AND c.priority = t.priority
@@ -110,6 +114,12 @@ async def delete_events(connection: Connection, age: timedelta, limit: int) -> i
 async def delete_requests(connection: Connection, age: timedelta, limit: int) -> int:
     """Deletes old request ids; returns how many."""
     return (await connection.execute(_DELETE_REQUESTS, {"age": age, "limit": limit})).rowcount
+
+
+async def delete_imports(connection: Connection, tenant_id: int, age: timedelta, limit: int) -> int:
+    """Deletes what a tenant's old imports answered; returns how many."""
+    statement = _DELETE_IMPORTS.format(imports=sql.Identifier(tenant_schema(tenant_id), "product_imports"))
+    return (await connection.execute(statement, {"age": age, "limit": limit}, prepare=False)).rowcount
 
 
 async def delete_paid_debts(connection: Connection) -> None:

@@ -14,6 +14,7 @@ from stoflow_orchestrator.messages.product import product_message
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.mutation import Mutation
 from stoflow_orchestrator.repositories.product import ProductRepository
+from stoflow_orchestrator.repositories.product_image import ProductImageRepository
 from stoflow_orchestrator.services.idempotency import claim_mutation, describe_mutation
 from stoflow_orchestrator.services.image_check import (
     MAX_BYTES,
@@ -22,7 +23,8 @@ from stoflow_orchestrator.services.image_check import (
     check_image,
 )
 from stoflow_orchestrator.services.image_store import ImageStore, ImageUpload
-from stoflow_orchestrator.services.products import get_product, product_not_found
+from stoflow_orchestrator.services.product_checks import product_not_found
+from stoflow_orchestrator.services.products import get_product
 from stoflow_orchestrator.services.tenants import TenantDirectory
 from stoflow_service_kit.errors import FailedPreconditionError, PreconditionViolation
 
@@ -84,11 +86,12 @@ class ImageService:
         async with self._database.tenant_transaction(mutation.tenant_id) as connection:
             if await claim_mutation(connection, mutation) is None:
                 products = ProductRepository(connection)
-                if not await products.lock(product_id):
+                if await products.lock(product_id) is None:
                     raise product_not_found(product_id)
-                if await products.count_images(product_id) >= MAX_IMAGES:
+                images = ProductImageRepository(connection)
+                if len(await images.list_ids(product_id)) >= MAX_IMAGES:
                     raise _too_many_images(product_id)
-                await products.append_image(
+                await images.append(
                     product_id,
                     UUID(mutation.result_id),
                     # Before the commit, so that a product never names bytes that are not there; after every
@@ -99,6 +102,7 @@ class ImageService:
                     width_pixels=checked.width_pixels,
                     height_pixels=checked.height_pixels,
                 )
+                await products.change(product_id, {})
             row = await get_product(connection, product_id)
         return product_message(mutation.tenant_id, row)
 

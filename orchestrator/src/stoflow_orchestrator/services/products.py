@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
-from stoflow.catalog.v1.product_pb2 import Product, ProductContent
+from stoflow.catalog.v1.product_pb2 import Condition, Product, ProductContent
 from stoflow.catalog.v1.product_service_pb2 import (
     CreateProductRequest,
     ListProductsRequest,
     ListProductsResponse,
 )
-from stoflow.common.v1.money_pb2 import Money
 from uuid_utils.compat import uuid7
 
-from stoflow_orchestrator.messages.product import content_values, product_message
+from stoflow_orchestrator.messages.product import CONDITION_PREFIX, content_values, product_message
+from stoflow_orchestrator.messages.times import optional_times
 from stoflow_orchestrator.paging import decode_token, encode_token, fit_page, page_size, time_and_id
 from stoflow_orchestrator.repositories.database import Database
-from stoflow_orchestrator.repositories.product import ProductRepository
-from stoflow_orchestrator.repositories.reference import ReferenceRepository
-from stoflow_orchestrator.services.currencies import CURRENCY_CODES
+from stoflow_orchestrator.repositories.product import ProductFilter, ProductRepository
 from stoflow_orchestrator.services.idempotency import claim_mutation, describe_mutation
-from stoflow_orchestrator.services.tenants import TenantDirectory
-from stoflow_orchestrator.storable import check_storable, storable_violations
-from stoflow_service_kit.errors import (
-    AlreadyExistsError,
-    FieldViolation,
-    InvalidArgumentError,
-    NotFoundError,
+from stoflow_orchestrator.services.product_checks import (
+    CategoryCheck,
+    content_violations,
+    product_not_found,
+    sku_exists,
 )
-
-# An error names so many known categories: enough to see what keys look like, few enough for a gRPC trailer.
-NAMED_CATEGORIES = 10
+from stoflow_orchestrator.services.tenants import TenantDirectory
+from stoflow_orchestrator.storable import check_storable
+from stoflow_service_kit.errors import InvalidArgumentError
 
 
 class ProductService:
@@ -62,30 +57,15 @@ class ProductService:
         return product_message(request.tenant_id, row)
 
     async def _insert(self, connection: AsyncConnection, product_id: UUID, content: ProductContent) -> None:
+        categories = await CategoryCheck.of(connection, [content.category])
         violations = [
-            *storable_violations(content, "content"),
-            *currency_violations(content),
-            *await self._category_violations(connection, content.category),
+            *content_violations(content, "content"),
+            *categories.violations(content.category, "content.category"),
         ]
         if violations:
             raise InvalidArgumentError(violations)
         if not await ProductRepository(connection).insert(product_id, content_values(content)):
-            raise AlreadyExistsError(
-                f"Another product has the SKU {content.sku!r}.",
-                reason="SKU_EXISTS",
-                metadata={"sku": content.sku},
-            )
-
-    @staticmethod
-    async def _category_violations(connection: AsyncConnection, category: str) -> list[FieldViolation]:
-        reference = ReferenceRepository(connection)
-        # PostgreSQL would refuse the question itself; the text is complained about already.
-        if "\0" in category or await reference.category_exists(category):
-            return []
-        known = list(await reference.list_category_keys(NAMED_CATEGORIES + 1))
-        if len(known) > NAMED_CATEGORIES:
-            known[NAMED_CATEGORIES:] = ["..."]
-        return [FieldViolation("content.category", f"unknown; known categories: {', '.join(known)}")]
+            raise sku_exists(content.sku)
 
     async def get(self, tenant_id: int, product_id: UUID) -> Product:
         """Returns one product.
@@ -102,15 +82,16 @@ class ProductService:
         """Returns a page of products, newest first.
 
         Raises:
-            InvalidArgumentError: PAGE_TOKEN_INVALID, or a SKU that cannot exist.
+            InvalidArgumentError: PAGE_TOKEN_INVALID, or a filter that nothing can match.
             NotFoundError: TENANT_NOT_FOUND.
         """
         check_storable(request)
+        wanted = _filter(request)
         before = decode_token(request, request.page_token, time_and_id)
         await self._tenants.require(request.tenant_id)
         size = page_size(request)
         async with self._database.tenant_transaction(request.tenant_id) as connection:
-            rows = await ProductRepository(connection).list_page(request.sku, before, size + 1)
+            rows = await ProductRepository(connection).list_page(wanted, before, size + 1)
         products = fit_page((product_message(request.tenant_id, row) for row in rows), size)
         token = ""
         if len(products) < len(rows):
@@ -131,26 +112,15 @@ async def get_product(connection: AsyncConnection, product_id: UUID) -> Row[Any]
     return row
 
 
-def product_not_found(product_id: UUID) -> NotFoundError:
-    """Makes the error for a product that the tenant does not have."""
-    return NotFoundError(
-        f"There is no product {product_id}.",
-        reason="PRODUCT_NOT_FOUND",
-        metadata={"product_id": str(product_id)},
+def _filter(request: ListProductsRequest) -> ProductFilter:
+    condition = Condition.Name(request.condition).removeprefix(CONDITION_PREFIX) if request.condition else ""
+    return ProductFilter(
+        sku=request.sku,
+        text=request.text,
+        category=request.category,
+        brand=request.brand,
+        condition=condition,
+        is_in_stock=request.is_in_stock if request.HasField("is_in_stock") else None,
+        update_time_from=optional_times(request, "", "update_time_from").get("update_time_from"),
+        product_ids=[UUID(product_id) for product_id in request.product_ids],
     )
-
-
-def currency_violations(content: ProductContent) -> list[FieldViolation]:
-    """Lists the prices of a product that are in no currency of ISO 4217."""
-    return [
-        FieldViolation(f"{field}.currency_code", f"{price.currency_code} is not an active code of ISO 4217")
-        for field, price in _prices(content)
-        if price.currency_code not in CURRENCY_CODES
-    ]
-
-
-def _prices(content: ProductContent) -> Iterator[tuple[str, Money]]:
-    yield "content.price", content.price
-    for index, override in enumerate(content.overrides):
-        if override.HasField("price"):
-            yield f"content.overrides[{index}].price", override.price

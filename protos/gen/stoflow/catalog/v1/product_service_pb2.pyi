@@ -5,7 +5,9 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from stoflow.catalog.v1 import product_pb2 as _product_pb2
 import builtins as _builtins
@@ -74,6 +76,367 @@ class CreateProductResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateProductResponse: _TypeAlias = CreateProductResponse  # noqa: Y015
+
+@_typing.final
+class UpdateProductRequest(_message.Message):
+    """Request of UpdateProduct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the product."""
+    product_id: _builtins.str
+    """The product to change."""
+    etag: _builtins.str
+    """The etag of the product as the caller read it."""
+    @_builtins.property
+    def content(self) -> _product_pb2.ProductContent:
+        """The new values; only the fields that update_mask names are looked at. The rules hold for what results."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Names of fields of content, without dots: a list or map is replaced whole. Empty, or "*", replaces all fields."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        product_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        content: _product_pb2.ProductContent | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "etag", b"etag", "product_id", b"product_id", "request_id", b"request_id", "tenant_id", b"tenant_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateProductRequest: _TypeAlias = UpdateProductRequest  # noqa: Y015
+
+@_typing.final
+class UpdateProductResponse(_message.Message):
+    """Response of UpdateProduct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def product(self) -> _product_pb2.Product:
+        """The product as stored."""
+
+    def __init__(
+        self,
+        *,
+        product: _product_pb2.Product | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateProductResponse: _TypeAlias = UpdateProductResponse  # noqa: Y015
+
+@_typing.final
+class DeleteProductRequest(_message.Message):
+    """Request of DeleteProduct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the product."""
+    product_id: _builtins.str
+    """The product to delete."""
+    etag: _builtins.str
+    """The etag of the product as the caller read it; empty to delete it whatever was changed."""
+    force: _builtins.bool
+    """Whether to delete it although it is listed or a job works on it; what is at the marketplaces stays there."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        product_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "force", b"force", "product_id", b"product_id", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteProductRequest: _TypeAlias = DeleteProductRequest  # noqa: Y015
+
+@_typing.final
+class DeleteProductResponse(_message.Message):
+    """Response of DeleteProduct."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteProductResponse: _TypeAlias = DeleteProductResponse  # noqa: Y015
+
+@_typing.final
+class ImportRow(_message.Message):
+    """One product to import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """What the answer calls the row: a line of a file."""
+    @_builtins.property
+    def content(self) -> _product_pb2.ProductContent:
+        """The product. Its rules are checked row by row, and the answer lists what is wrong."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        content: _product_pb2.ProductContent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRow: _TypeAlias = ImportRow  # noqa: Y015
+
+@_typing.final
+class ImportProductsRequest(_message.Message):
+    """Request of ImportProducts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Header(_message.Message):
+        """What holds for all rows."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REQUEST_ID_FIELD_NUMBER: _builtins.int
+        TENANT_ID_FIELD_NUMBER: _builtins.int
+        IMPORT_VALID_ROWS_FIELD_NUMBER: _builtins.int
+        VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+        request_id: _builtins.str
+        """UUID chosen by the caller; repeating it repeats the answer."""
+        tenant_id: _builtins.int
+        """The tenant that owns the products."""
+        import_valid_rows: _builtins.bool
+        """Whether to store the valid rows although others are wrong."""
+        validate_only: _builtins.bool
+        """Whether to store nothing and only say what is wrong."""
+        def __init__(
+            self,
+            *,
+            request_id: _builtins.str = ...,
+            tenant_id: _builtins.int = ...,
+            import_valid_rows: _builtins.bool = ...,
+            validate_only: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["import_valid_rows", b"import_valid_rows", "request_id", b"request_id", "tenant_id", b"tenant_id", "validate_only", b"validate_only"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Rows(_message.Message):
+        """Some of the rows, in order."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ROWS_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportRow]:
+            """At most 1000 a message."""
+
+        def __init__(
+            self,
+            *,
+            rows: _abc.Iterable[Global___ImportRow] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> Global___ImportProductsRequest.Header:
+        """The first message."""
+
+    @_builtins.property
+    def rows(self) -> Global___ImportProductsRequest.Rows:
+        """Rows."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___ImportProductsRequest.Header | None = ...,
+        rows: Global___ImportProductsRequest.Rows | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "part", b"part", "rows", b"rows"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "part", b"part", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "rows"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ImportProductsRequest: _TypeAlias = ImportProductsRequest  # noqa: Y015
+
+@_typing.final
+class ImportedProduct(_message.Message):
+    """A row that was imported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """The row's number."""
+    product_id: _builtins.str
+    """The product that it became."""
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        product_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id", "row", b"row"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedProduct: _TypeAlias = ImportedProduct  # noqa: Y015
+
+@_typing.final
+class ImportViolation(_message.Message):
+    """Something that is wrong with a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field of the product: "price.currency_code"; empty for the row as a whole."""
+    description: _builtins.str
+    """What is expected."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportViolation: _TypeAlias = ImportViolation  # noqa: Y015
+
+@_typing.final
+class ImportBadRow(_message.Message):
+    """A row that cannot be imported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """The row's number."""
+    sku: _builtins.str
+    """Its SKU; empty when it has none."""
+    @_builtins.property
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportViolation]:
+        """Everything that is wrong with it."""
+
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        sku: _builtins.str = ...,
+        violations: _abc.Iterable[Global___ImportViolation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["row", b"row", "sku", b"sku", "violations", b"violations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportBadRow: _TypeAlias = ImportBadRow  # noqa: Y015
+
+@_typing.final
+class ImportProductsResponse(_message.Message):
+    """Response of ImportProducts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    BAD_ROWS_FIELD_NUMBER: _builtins.int
+    OMITTED_BAD_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """Rows received."""
+    omitted_bad_row_count: _builtins.int
+    """How many bad rows are not in bad_rows, since the answer would be too large; 0 otherwise."""
+    @_builtins.property
+    def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedProduct]:
+        """The products that were stored, in the order of their rows; empty when none were."""
+
+    @_builtins.property
+    def bad_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportBadRow]:
+        """Rows that cannot be imported, in their order."""
+
+    def __init__(
+        self,
+        *,
+        row_count: _builtins.int = ...,
+        products: _abc.Iterable[Global___ImportedProduct] | None = ...,
+        bad_rows: _abc.Iterable[Global___ImportBadRow] | None = ...,
+        omitted_bad_row_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_rows", b"bad_rows", "omitted_bad_row_count", b"omitted_bad_row_count", "products", b"products", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportProductsResponse: _TypeAlias = ImportProductsResponse  # noqa: Y015
 
 @_typing.final
 class AddProductImageRequest(_message.Message):
@@ -158,6 +521,128 @@ class AddProductImageResponse(_message.Message):
 Global___AddProductImageResponse: _TypeAlias = AddProductImageResponse  # noqa: Y015
 
 @_typing.final
+class FetchProductImageRequest(_message.Message):
+    """Request of FetchProductImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the product."""
+    product_id: _builtins.str
+    """The product to append to."""
+    url: _builtins.str
+    """Where the picture is: "https://pictures.example/dress.jpg"."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        product_id: _builtins.str = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id", "request_id", b"request_id", "tenant_id", b"tenant_id", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchProductImageRequest: _TypeAlias = FetchProductImageRequest  # noqa: Y015
+
+@_typing.final
+class FetchProductImageResponse(_message.Message):
+    """Response of FetchProductImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def product(self) -> _product_pb2.Product:
+        """The product with the image appended."""
+
+    def __init__(
+        self,
+        *,
+        product: _product_pb2.Product | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchProductImageResponse: _TypeAlias = FetchProductImageResponse  # noqa: Y015
+
+@_typing.final
+class ArrangeProductImagesRequest(_message.Message):
+    """Request of ArrangeProductImages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    IMAGE_IDS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the product."""
+    product_id: _builtins.str
+    """The product whose images to arrange."""
+    etag: _builtins.str
+    """The etag of the product as the caller read it."""
+    @_builtins.property
+    def image_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The images to keep, in their new order; empty to remove all."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        product_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        image_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "image_ids", b"image_ids", "product_id", b"product_id", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArrangeProductImagesRequest: _TypeAlias = ArrangeProductImagesRequest  # noqa: Y015
+
+@_typing.final
+class ArrangeProductImagesResponse(_message.Message):
+    """Response of ArrangeProductImages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def product(self) -> _product_pb2.Product:
+        """The product as stored."""
+
+    def __init__(
+        self,
+        *,
+        product: _product_pb2.Product | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArrangeProductImagesResponse: _TypeAlias = ArrangeProductImagesResponse  # noqa: Y015
+
+@_typing.final
 class GetProductRequest(_message.Message):
     """Request of GetProduct."""
 
@@ -217,6 +702,13 @@ class ListProductsRequest(_message.Message):
     SKU_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    IS_IN_STOCK_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FROM_FIELD_NUMBER: _builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.int
     """The tenant whose products to return."""
     sku: _builtins.str
@@ -225,6 +717,24 @@ class ListProductsRequest(_message.Message):
     """Greatest number of products to return, at most 1000; 0 means 50."""
     page_token: _builtins.str
     """next_page_token of the page before; empty for the first page."""
+    text: _builtins.str
+    """Only products with this text in title or SKU, in any case; empty for all."""
+    category: _builtins.str
+    """Only products in this category or below it: "clothing/women"; empty for all."""
+    brand: _builtins.str
+    """Only products of this brand, in any case; empty for all."""
+    condition: _product_pb2.Condition.ValueType
+    """Only products in this condition; unspecified for all."""
+    is_in_stock: _builtins.bool
+    """Only products that are in stock, or only those that are not; absent for all."""
+    @_builtins.property
+    def update_time_from(self) -> _timestamp_pb2.Timestamp:
+        """Only products changed at this time or later; absent for all."""
+
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these products; empty for all."""
+
     def __init__(
         self,
         *,
@@ -232,12 +742,21 @@ class ListProductsRequest(_message.Message):
         sku: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        text: _builtins.str = ...,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+        condition: _product_pb2.Condition.ValueType = ...,
+        is_in_stock: _builtins.bool | None = ...,
+        update_time_from: _timestamp_pb2.Timestamp | None = ...,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_in_stock", b"_is_in_stock", "is_in_stock", b"is_in_stock", "update_time_from", b"update_time_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "sku", b"sku", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_in_stock", b"_is_in_stock", "brand", b"brand", "category", b"category", "condition", b"condition", "is_in_stock", b"is_in_stock", "page_size", b"page_size", "page_token", b"page_token", "product_ids", b"product_ids", "sku", b"sku", "tenant_id", b"tenant_id", "text", b"text", "update_time_from", b"update_time_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__is_in_stock: _TypeAlias = _typing.Literal["is_in_stock"]  # noqa: Y015
+    _WhichOneofArgType__is_in_stock: _TypeAlias = _typing.Literal["_is_in_stock", b"_is_in_stock"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_in_stock) -> _WhichOneofReturnType__is_in_stock | None: ...
 
 Global___ListProductsRequest: _TypeAlias = ListProductsRequest  # noqa: Y015
 

@@ -40,10 +40,35 @@ class ProductServiceStub:
                 request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.CreateProductRequest.SerializeToString,
                 response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.CreateProductResponse.FromString,
                 _registered_method=True)
+        self.UpdateProduct = channel.unary_unary(
+                '/stoflow.catalog.v1.ProductService/UpdateProduct',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.UpdateProductRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.UpdateProductResponse.FromString,
+                _registered_method=True)
+        self.DeleteProduct = channel.unary_unary(
+                '/stoflow.catalog.v1.ProductService/DeleteProduct',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.DeleteProductRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.DeleteProductResponse.FromString,
+                _registered_method=True)
+        self.ImportProducts = channel.stream_unary(
+                '/stoflow.catalog.v1.ProductService/ImportProducts',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ImportProductsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ImportProductsResponse.FromString,
+                _registered_method=True)
         self.AddProductImage = channel.stream_unary(
                 '/stoflow.catalog.v1.ProductService/AddProductImage',
                 request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageRequest.SerializeToString,
                 response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageResponse.FromString,
+                _registered_method=True)
+        self.FetchProductImage = channel.unary_unary(
+                '/stoflow.catalog.v1.ProductService/FetchProductImage',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageResponse.FromString,
+                _registered_method=True)
+        self.ArrangeProductImages = channel.unary_unary(
+                '/stoflow.catalog.v1.ProductService/ArrangeProductImages',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ArrangeProductImagesRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ArrangeProductImagesResponse.FromString,
                 _registered_method=True)
         self.GetProduct = channel.unary_unary(
                 '/stoflow.catalog.v1.ProductService/GetProduct',
@@ -82,11 +107,80 @@ class ProductServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateProduct(self, request, context):
+        """Changes fields of a product. The etag that the caller read decides: when the product was changed since, nothing is
+        stored, so that no change overwrites another. A change that changes nothing keeps version and etag.
+
+        Idempotent by request_id: a repeat changes nothing and returns the product as it is then.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field of the product that would result, or an unknown path in
+        update_mask.
+        NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+        ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+        ALREADY_EXISTS (SKU_EXISTS): another product of the tenant has the new SKU.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000004", "tenantId": "42", "productId": "0192f0c1-...",
+        "etag": "v2", "content": {"stockQuantity": 3}, "updateMask": "stockQuantity"}
+        -> {"product": {..., "version": "3", "etag": "v3"}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProduct(self, request, context):
+        """Removes a product and its images from the catalogue. Jobs and listings keep what they know of it.
+
+        Idempotent by request_id.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+        ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+        FAILED_PRECONDITION (PRODUCT_IN_USE): it has a live or draft listing, or a job that has not ended.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "productId": "0192f0c1-...",
+        "etag": "v3"} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportProducts(self, request_iterator, context):
+        """Creates many products without images. The first message carries the header, each later one rows; at most 20000 rows
+        and 32 MiB in all.
+
+        The answer names every wrong row with every reason. When a row is wrong, nothing is stored, unless the header asks
+        for import_valid_rows: then all other rows are stored. All that is stored is stored at once. Idempotent by
+        request_id once products were stored: the same id and rows return the first answer; an import that stored nothing
+        leaves its request_id free.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
+        INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+        NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
+
+        Example:
+        {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "importValidRows": true}}
+        {"rows": {"rows": [{"number": 2, "content": {"sku": "DRESS2", ...}}, {"number": 3, "content": {"sku": ""}}]}}
+        -> {"rowCount": 2, "products": [{"row": 2, "productId": "0192f0c3-..."}], "badRows": [{"row": 3, "violations":
+        [{"field": "sku", "description": "must be at least 1 characters"}, ...]}]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AddProductImage(self, request_iterator, context):
         """Appends one image to a product. The first message carries the header, each later one a chunk of the file's bytes.
 
-        The file must be JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is stored by its content, so the same
-        bytes are kept once. Idempotent by request_id.
+        The file must be a still JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is turned upright, freed of what
+        cameras and programs write into it (places, names, previews) and stored by its content, so the same picture is kept
+        once. Idempotent by request_id.
 
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a field is wrong.
@@ -99,6 +193,49 @@ class ProductServiceServicer:
         {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000003", "tenantId": "42", "productId": "0192f0c1-..."}}
         {"chunk": "/9j/4AAQ..."}
         -> {"product": {..., "images": [{"imageId": "0192f0c2-...", "contentType": "image/jpeg", ...}], "version": "2"}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchProductImage(self, request, context):
+        """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+        Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+        may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+        may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+        INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+        INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+        NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+        FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+        FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+        "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArrangeProductImages(self, request, context):
+        """Puts a product's images into a new order and removes those that are not named.
+
+        Idempotent by request_id.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong, or image_ids names an image that the product does not have.
+        NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+        ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "productId": "0192f0c1-...",
+        "etag": "v3", "imageIds": ["0192f0c2-...", "0192f0c1-..."]} -> {"product": {..., "version": "4"}}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,10 +278,35 @@ def add_ProductServiceServicer_to_server(servicer, server):
                     request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.CreateProductRequest.FromString,
                     response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.CreateProductResponse.SerializeToString,
             ),
+            'UpdateProduct': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProduct,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.UpdateProductRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.UpdateProductResponse.SerializeToString,
+            ),
+            'DeleteProduct': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProduct,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.DeleteProductRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.DeleteProductResponse.SerializeToString,
+            ),
+            'ImportProducts': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportProducts,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ImportProductsRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ImportProductsResponse.SerializeToString,
+            ),
             'AddProductImage': grpc.stream_unary_rpc_method_handler(
                     servicer.AddProductImage,
                     request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageRequest.FromString,
                     response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageResponse.SerializeToString,
+            ),
+            'FetchProductImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchProductImage,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageResponse.SerializeToString,
+            ),
+            'ArrangeProductImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArrangeProductImages,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ArrangeProductImagesRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ArrangeProductImagesResponse.SerializeToString,
             ),
             'GetProduct': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProduct,
@@ -196,6 +358,87 @@ class ProductService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateProduct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ProductService/UpdateProduct',
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.UpdateProductRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.UpdateProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProduct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ProductService/DeleteProduct',
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.DeleteProductRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.DeleteProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportProducts(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/stoflow.catalog.v1.ProductService/ImportProducts',
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ImportProductsRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ImportProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def AddProductImage(request_iterator,
             target,
             options=(),
@@ -212,6 +455,60 @@ class ProductService:
             '/stoflow.catalog.v1.ProductService/AddProductImage',
             stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageRequest.SerializeToString,
             stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchProductImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ProductService/FetchProductImage',
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArrangeProductImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ProductService/ArrangeProductImages',
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ArrangeProductImagesRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ArrangeProductImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

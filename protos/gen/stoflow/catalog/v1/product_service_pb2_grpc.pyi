@@ -50,11 +50,68 @@ class ProductServiceStub:
        "stockQuantity": 1, "category": "clothing/women/dresses", "condition": "CONDITION_VERY_GOOD"}}
       -> {"product": {"productId": "0192f0c1-...", "tenantId": "42", "version": "1", ...}}
     """
+    UpdateProduct: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.UpdateProductRequest, _product_service_pb2.UpdateProductResponse]
+    """Changes fields of a product. The etag that the caller read decides: when the product was changed since, nothing is
+    stored, so that no change overwrites another. A change that changes nothing keeps version and etag.
+
+    Idempotent by request_id: a repeat changes nothing and returns the product as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field of the product that would result, or an unknown path in
+        update_mask.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+      ALREADY_EXISTS (SKU_EXISTS): another product of the tenant has the new SKU.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000004", "tenantId": "42", "productId": "0192f0c1-...",
+       "etag": "v2", "content": {"stockQuantity": 3}, "updateMask": "stockQuantity"}
+      -> {"product": {..., "version": "3", "etag": "v3"}}
+    """
+    DeleteProduct: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.DeleteProductRequest, _product_service_pb2.DeleteProductResponse]
+    """Removes a product and its images from the catalogue. Jobs and listings keep what they know of it.
+
+    Idempotent by request_id.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+      FAILED_PRECONDITION (PRODUCT_IN_USE): it has a live or draft listing, or a job that has not ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "productId": "0192f0c1-...",
+       "etag": "v3"} -> {}
+    """
+    ImportProducts: _grpc.StreamUnaryMultiCallable[_product_service_pb2.ImportProductsRequest, _product_service_pb2.ImportProductsResponse]
+    """Creates many products without images. The first message carries the header, each later one rows; at most 20000 rows
+    and 32 MiB in all.
+
+    The answer names every wrong row with every reason. When a row is wrong, nothing is stored, unless the header asks
+    for import_valid_rows: then all other rows are stored. All that is stored is stored at once. Idempotent by
+    request_id once products were stored: the same id and rows return the first answer; an import that stored nothing
+    leaves its request_id free.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
+      INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
+
+    Example:
+      {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "importValidRows": true}}
+      {"rows": {"rows": [{"number": 2, "content": {"sku": "DRESS2", ...}}, {"number": 3, "content": {"sku": ""}}]}}
+      -> {"rowCount": 2, "products": [{"row": 2, "productId": "0192f0c3-..."}], "badRows": [{"row": 3, "violations":
+          [{"field": "sku", "description": "must be at least 1 characters"}, ...]}]}
+    """
     AddProductImage: _grpc.StreamUnaryMultiCallable[_product_service_pb2.AddProductImageRequest, _product_service_pb2.AddProductImageResponse]
     """Appends one image to a product. The first message carries the header, each later one a chunk of the file's bytes.
 
-    The file must be JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is stored by its content, so the same
-    bytes are kept once. Idempotent by request_id.
+    The file must be a still JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is turned upright, freed of what
+    cameras and programs write into it (places, names, previews) and stored by its content, so the same picture is kept
+    once. Idempotent by request_id.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a field is wrong.
@@ -67,6 +124,41 @@ class ProductServiceStub:
       {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000003", "tenantId": "42", "productId": "0192f0c1-..."}}
       {"chunk": "/9j/4AAQ..."}
       -> {"product": {..., "images": [{"imageId": "0192f0c2-...", "contentType": "image/jpeg", ...}], "version": "2"}}
+    """
+    FetchProductImage: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.FetchProductImageRequest, _product_service_pb2.FetchProductImageResponse]
+    """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+    Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+    may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+    may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+      INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+      INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+      FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+       "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
+    """
+    ArrangeProductImages: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.ArrangeProductImagesRequest, _product_service_pb2.ArrangeProductImagesResponse]
+    """Puts a product's images into a new order and removes those that are not named.
+
+    Idempotent by request_id.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong, or image_ids names an image that the product does not have.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "productId": "0192f0c1-...",
+       "etag": "v3", "imageIds": ["0192f0c2-...", "0192f0c1-..."]} -> {"product": {..., "version": "4"}}
     """
     GetProduct: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.GetProductRequest, _product_service_pb2.GetProductResponse]
     """Returns one product. Reads only.
@@ -112,11 +204,68 @@ class ProductServiceAsyncStub(ProductServiceStub):
        "stockQuantity": 1, "category": "clothing/women/dresses", "condition": "CONDITION_VERY_GOOD"}}
       -> {"product": {"productId": "0192f0c1-...", "tenantId": "42", "version": "1", ...}}
     """
+    UpdateProduct: _aio.UnaryUnaryMultiCallable[_product_service_pb2.UpdateProductRequest, _product_service_pb2.UpdateProductResponse]  # type: ignore[assignment]
+    """Changes fields of a product. The etag that the caller read decides: when the product was changed since, nothing is
+    stored, so that no change overwrites another. A change that changes nothing keeps version and etag.
+
+    Idempotent by request_id: a repeat changes nothing and returns the product as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field of the product that would result, or an unknown path in
+        update_mask.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+      ALREADY_EXISTS (SKU_EXISTS): another product of the tenant has the new SKU.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000004", "tenantId": "42", "productId": "0192f0c1-...",
+       "etag": "v2", "content": {"stockQuantity": 3}, "updateMask": "stockQuantity"}
+      -> {"product": {..., "version": "3", "etag": "v3"}}
+    """
+    DeleteProduct: _aio.UnaryUnaryMultiCallable[_product_service_pb2.DeleteProductRequest, _product_service_pb2.DeleteProductResponse]  # type: ignore[assignment]
+    """Removes a product and its images from the catalogue. Jobs and listings keep what they know of it.
+
+    Idempotent by request_id.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+      FAILED_PRECONDITION (PRODUCT_IN_USE): it has a live or draft listing, or a job that has not ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "productId": "0192f0c1-...",
+       "etag": "v3"} -> {}
+    """
+    ImportProducts: _aio.StreamUnaryMultiCallable[_product_service_pb2.ImportProductsRequest, _product_service_pb2.ImportProductsResponse]  # type: ignore[assignment]
+    """Creates many products without images. The first message carries the header, each later one rows; at most 20000 rows
+    and 32 MiB in all.
+
+    The answer names every wrong row with every reason. When a row is wrong, nothing is stored, unless the header asks
+    for import_valid_rows: then all other rows are stored. All that is stored is stored at once. Idempotent by
+    request_id once products were stored: the same id and rows return the first answer; an import that stored nothing
+    leaves its request_id free.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
+      INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
+
+    Example:
+      {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "importValidRows": true}}
+      {"rows": {"rows": [{"number": 2, "content": {"sku": "DRESS2", ...}}, {"number": 3, "content": {"sku": ""}}]}}
+      -> {"rowCount": 2, "products": [{"row": 2, "productId": "0192f0c3-..."}], "badRows": [{"row": 3, "violations":
+          [{"field": "sku", "description": "must be at least 1 characters"}, ...]}]}
+    """
     AddProductImage: _aio.StreamUnaryMultiCallable[_product_service_pb2.AddProductImageRequest, _product_service_pb2.AddProductImageResponse]  # type: ignore[assignment]
     """Appends one image to a product. The first message carries the header, each later one a chunk of the file's bytes.
 
-    The file must be JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is stored by its content, so the same
-    bytes are kept once. Idempotent by request_id.
+    The file must be a still JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is turned upright, freed of what
+    cameras and programs write into it (places, names, previews) and stored by its content, so the same picture is kept
+    once. Idempotent by request_id.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a field is wrong.
@@ -129,6 +278,41 @@ class ProductServiceAsyncStub(ProductServiceStub):
       {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000003", "tenantId": "42", "productId": "0192f0c1-..."}}
       {"chunk": "/9j/4AAQ..."}
       -> {"product": {..., "images": [{"imageId": "0192f0c2-...", "contentType": "image/jpeg", ...}], "version": "2"}}
+    """
+    FetchProductImage: _aio.UnaryUnaryMultiCallable[_product_service_pb2.FetchProductImageRequest, _product_service_pb2.FetchProductImageResponse]  # type: ignore[assignment]
+    """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+    Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+    may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+    may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+      INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+      INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+      FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+       "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
+    """
+    ArrangeProductImages: _aio.UnaryUnaryMultiCallable[_product_service_pb2.ArrangeProductImagesRequest, _product_service_pb2.ArrangeProductImagesResponse]  # type: ignore[assignment]
+    """Puts a product's images into a new order and removes those that are not named.
+
+    Idempotent by request_id.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong, or image_ids names an image that the product does not have.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "productId": "0192f0c1-...",
+       "etag": "v3", "imageIds": ["0192f0c2-...", "0192f0c1-..."]} -> {"product": {..., "version": "4"}}
     """
     GetProduct: _aio.UnaryUnaryMultiCallable[_product_service_pb2.GetProductRequest, _product_service_pb2.GetProductResponse]  # type: ignore[assignment]
     """Returns one product. Reads only.
@@ -179,6 +363,80 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def UpdateProduct(
+        self,
+        request: _product_service_pb2.UpdateProductRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_product_service_pb2.UpdateProductResponse, _abc.Awaitable[_product_service_pb2.UpdateProductResponse]]:
+        """Changes fields of a product. The etag that the caller read decides: when the product was changed since, nothing is
+        stored, so that no change overwrites another. A change that changes nothing keeps version and etag.
+
+        Idempotent by request_id: a repeat changes nothing and returns the product as it is then.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field of the product that would result, or an unknown path in
+            update_mask.
+          NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+          ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+          ALREADY_EXISTS (SKU_EXISTS): another product of the tenant has the new SKU.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000004", "tenantId": "42", "productId": "0192f0c1-...",
+           "etag": "v2", "content": {"stockQuantity": 3}, "updateMask": "stockQuantity"}
+          -> {"product": {..., "version": "3", "etag": "v3"}}
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteProduct(
+        self,
+        request: _product_service_pb2.DeleteProductRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_product_service_pb2.DeleteProductResponse, _abc.Awaitable[_product_service_pb2.DeleteProductResponse]]:
+        """Removes a product and its images from the catalogue. Jobs and listings keep what they know of it.
+
+        Idempotent by request_id.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+          ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+          FAILED_PRECONDITION (PRODUCT_IN_USE): it has a live or draft listing, or a job that has not ended.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "productId": "0192f0c1-...",
+           "etag": "v3"} -> {}
+        """
+
+    @_abc_1.abstractmethod
+    def ImportProducts(
+        self,
+        request_iterator: _MaybeAsyncIterator[_product_service_pb2.ImportProductsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_product_service_pb2.ImportProductsResponse, _abc.Awaitable[_product_service_pb2.ImportProductsResponse]]:
+        """Creates many products without images. The first message carries the header, each later one rows; at most 20000 rows
+        and 32 MiB in all.
+
+        The answer names every wrong row with every reason. When a row is wrong, nothing is stored, unless the header asks
+        for import_valid_rows: then all other rows are stored. All that is stored is stored at once. Idempotent by
+        request_id once products were stored: the same id and rows return the first answer; an import that stored nothing
+        leaves its request_id free.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
+          INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+          NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
+
+        Example:
+          {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "importValidRows": true}}
+          {"rows": {"rows": [{"number": 2, "content": {"sku": "DRESS2", ...}}, {"number": 3, "content": {"sku": ""}}]}}
+          -> {"rowCount": 2, "products": [{"row": 2, "productId": "0192f0c3-..."}], "badRows": [{"row": 3, "violations":
+              [{"field": "sku", "description": "must be at least 1 characters"}, ...]}]}
+        """
+
+    @_abc_1.abstractmethod
     def AddProductImage(
         self,
         request_iterator: _MaybeAsyncIterator[_product_service_pb2.AddProductImageRequest],
@@ -186,8 +444,9 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_product_service_pb2.AddProductImageResponse, _abc.Awaitable[_product_service_pb2.AddProductImageResponse]]:
         """Appends one image to a product. The first message carries the header, each later one a chunk of the file's bytes.
 
-        The file must be JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is stored by its content, so the same
-        bytes are kept once. Idempotent by request_id.
+        The file must be a still JPEG, PNG or WebP, at most 12 MiB and 50 megapixels. It is turned upright, freed of what
+        cameras and programs write into it (places, names, previews) and stored by its content, so the same picture is kept
+        once. Idempotent by request_id.
 
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a field is wrong.
@@ -200,6 +459,53 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
           {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000003", "tenantId": "42", "productId": "0192f0c1-..."}}
           {"chunk": "/9j/4AAQ..."}
           -> {"product": {..., "images": [{"imageId": "0192f0c2-...", "contentType": "image/jpeg", ...}], "version": "2"}}
+        """
+
+    @_abc_1.abstractmethod
+    def FetchProductImage(
+        self,
+        request: _product_service_pb2.FetchProductImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_product_service_pb2.FetchProductImageResponse, _abc.Awaitable[_product_service_pb2.FetchProductImageResponse]]:
+        """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+        Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+        may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+        may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+          INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+          INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+          NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+          FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+          FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+           "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
+        """
+
+    @_abc_1.abstractmethod
+    def ArrangeProductImages(
+        self,
+        request: _product_service_pb2.ArrangeProductImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_product_service_pb2.ArrangeProductImagesResponse, _abc.Awaitable[_product_service_pb2.ArrangeProductImagesResponse]]:
+        """Puts a product's images into a new order and removes those that are not named.
+
+        Idempotent by request_id.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong, or image_ids names an image that the product does not have.
+          NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+          ABORTED (ETAG_MISMATCH): the product was changed since; read it again.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "productId": "0192f0c1-...",
+           "etag": "v3", "imageIds": ["0192f0c2-...", "0192f0c1-..."]} -> {"product": {..., "version": "4"}}
         """
 
     @_abc_1.abstractmethod
