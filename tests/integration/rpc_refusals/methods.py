@@ -187,6 +187,9 @@ def _walk(descriptor: Descriptor, above: tuple[Place, ...], seen: frozenset[str]
         place = Place((*names, field.name), field, (*labels, label))
         yield place
         nested = field.message_type
+        if place.rules.ignore == validate_pb2.IGNORE_ALWAYS:
+            # Its handler judges it, and answers in a way of its own.
+            continue
         if nested is not None and nested.full_name not in (*_RESERVED, *seen):
             yield from _walk(nested, (*above, place), seen | {nested.full_name})
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from google.protobuf import json_format
 from PIL import Image
-from stoflow.catalog.v1.product_service_pb2 import AddProductImageRequest
+from stoflow.catalog.v1.product_service_pb2 import AddProductImageRequest, ImportProductsRequest
 from stoflow.connector.v1 import manifest_pb2
 
 from tests.integration.orchestrator_engine.connector import manifest, step
@@ -35,6 +35,7 @@ NO_CONNECTOR: Final = "NOT_FOUND CONNECTOR_NOT_FOUND"
 NO_EFFECT: Final = "NOT_FOUND EFFECT_NOT_FOUND"
 NO_LEASE: Final = "FAILED_PRECONDITION LEASE_REQUIRED"
 NO_GRANT: Final = "FAILED_PRECONDITION GRANT_LOST"
+ETAG: Final = "ABORTED ETAG_MISMATCH"
 JOB_STATE: Final = "FAILED_PRECONDITION JOB_STATE_INVALID"
 BATCH_STATE: Final = "FAILED_PRECONDITION BATCH_STATE_INVALID"
 EFFECT_STATE: Final = "FAILED_PRECONDITION EFFECT_STATE_INVALID"
@@ -95,17 +96,17 @@ def _new_batch(w: World) -> dict[str, Any]:
     return as_fields(**_account(w), product_ids=[w.product_id], action="publish")
 
 
+_CONTENT: Final = {
+    "sku": "new",
+    "title": "Linen dress",
+    "price": {"currency_code": "USD", "amount_minor": 3900},
+    "category": "clothing/women/dresses",
+    "condition": "CONDITION_VERY_GOOD",
+}
+
+
 def _product(sku: str) -> Fields:
-    return lambda w: as_fields(
-        **_tenant(w),
-        content={
-            "sku": sku,
-            "title": "Linen dress",
-            "price": {"currency_code": "USD", "amount_minor": 3900},
-            "category": "clothing/women/dresses",
-            "condition": "CONDITION_VERY_GOOD",
-        },
-    )
+    return lambda w: as_fields(**_tenant(w), content={**_CONTENT, "sku": sku})
 
 
 def _registration(content: manifest_pb2.Manifest, w: World) -> dict[str, Any]:
@@ -140,6 +141,15 @@ def _picture() -> list[bytes]:
     return [AddProductImageRequest(chunk=file.getvalue()).SerializeToString()]
 
 
+def _rows() -> list[bytes]:
+    row = {"number": 1, "content": _CONTENT}
+    return [json_format.ParseDict({"rows": {"rows": [row]}}, ImportProductsRequest()).SerializeToString()]
+
+
+def _first_state(w: World) -> dict[str, Any]:
+    return as_fields(**_tenant(w), product_id=w.product_id, etag="v1")
+
+
 def _settle(state: str) -> Fields:
     return lambda w: as_fields(effect_id=w.effects[state], not_sent={})
 
@@ -147,6 +157,7 @@ def _settle(state: str) -> Fields:
 _LEASE_IDS: Final = dict.fromkeys(("leases.job_id", "leases.task_id", "leases.lease_token"), ANSWERED)
 _JOB_IDS: Final = {"tenant_id": NO_TENANT, "job_id": NO_JOB}
 _BATCH_IDS: Final = {"tenant_id": NO_TENANT, "batch_id": NO_BATCH}
+_PRODUCT_IDS: Final = {"tenant_id": NO_TENANT, "product_id": NO_PRODUCT}
 _ACCOUNT_IDS: Final = {"tenant_id": NO_TENANT, "account_id": NO_ACCOUNT}
 _FILTER_IDS: Final = dict.fromkeys(
     ("filter.marketplace", "filter.account_id", "filter.product_id", "filter.batch_id"), ANSWERED
@@ -173,17 +184,55 @@ _CATALOG: Final = {
         {"tenant_id": NO_TENANT, "content.overrides.marketplace": CHOSEN},
         {"SKU taken": (_product(TAKEN_SKU), "ALREADY_EXISTS SKU_EXISTS")},
     ),
+    "ProductService.UpdateProduct": Entry(
+        lambda w: {**_first_state(w), "content": {"title": "Silk"}, "update_mask": "title"},
+        _PRODUCT_IDS,
+        {
+            "changed since": (
+                lambda w: {**_first_state(w), "etag": "v9", "content": {**_CONTENT, "sku": "other"}},
+                ETAG,
+            ),
+            "SKU taken": (
+                lambda w: {
+                    **_first_state(w),
+                    "product_id": w.busy_product_id,
+                    "content": {"sku": TAKEN_SKU},
+                    "update_mask": "sku",
+                },
+                "ALREADY_EXISTS SKU_EXISTS",
+            ),
+        },
+    ),
+    "ProductService.DeleteProduct": Entry(
+        _first_state,
+        _PRODUCT_IDS,
+        {
+            "changed since": (lambda w: {**_first_state(w), "etag": "v9"}, ETAG),
+            "in use": (
+                lambda w: {**_first_state(w), "product_id": w.busy_product_id},
+                "FAILED_PRECONDITION PRODUCT_IN_USE",
+            ),
+        },
+    ),
+    "ProductService.ImportProducts": Entry(
+        lambda w: {"header": as_fields(**_tenant(w))},
+        {"header.tenant_id": NO_TENANT},
+        {"no header": (lambda w: {"rows": {"rows": [{"number": 1}]}}, "INVALID_ARGUMENT INVALID_ARGUMENT")},
+        following=_rows,
+    ),
+    "ProductService.ArrangeProductImages": Entry(
+        lambda w: {**_first_state(w), "image_ids": []},
+        {**_PRODUCT_IDS, "image_ids": "INVALID_ARGUMENT INVALID_ARGUMENT"},
+        {"changed since": (lambda w: {**_first_state(w), "etag": "v9"}, ETAG)},
+    ),
     "ProductService.AddProductImage": Entry(
         lambda w: {"header": as_fields(**_tenant(w), product_id=w.product_id)},
         {"header.tenant_id": NO_TENANT, "header.product_id": NO_PRODUCT},
         {"no header": (lambda w: {"chunk": "YQ=="}, "INVALID_ARGUMENT INVALID_ARGUMENT")},
         following=_picture,
     ),
-    "ProductService.GetProduct": Entry(
-        lambda w: {**_tenant(w), "product_id": w.product_id},
-        {"tenant_id": NO_TENANT, "product_id": NO_PRODUCT},
-    ),
-    "ProductService.ListProducts": Entry(_tenant, {"tenant_id": NO_TENANT}),
+    "ProductService.GetProduct": Entry(lambda w: {**_tenant(w), "product_id": w.product_id}, _PRODUCT_IDS),
+    "ProductService.ListProducts": Entry(_tenant, {"tenant_id": NO_TENANT, "product_ids": ANSWERED}),
     "ListingService.ListListings": Entry(
         _tenant, {"tenant_id": NO_TENANT, "product_id": ANSWERED, "account_id": ANSWERED}
     ),

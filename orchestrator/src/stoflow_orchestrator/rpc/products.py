@@ -19,8 +19,6 @@ from stoflow.catalog.v1.product_service_pb2 import (
     CreateProductResponse,
     DeleteProductRequest,
     DeleteProductResponse,
-    FetchProductImageRequest,
-    FetchProductImageResponse,
     GetProductRequest,
     GetProductResponse,
     ImportProductsRequest,
@@ -36,7 +34,7 @@ from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.product_changes import ProductChanges
 from stoflow_orchestrator.services.product_import import ProductImportService
 from stoflow_orchestrator.services.products import ProductService
-from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, ServiceError, UnimplementedError
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, ServiceError
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -89,11 +87,6 @@ class ProductServicer(ProductServiceServicer):
         async with _uploading(request_iterator) as first:
             product = await self._images.add(first.header, _chunks(request_iterator))
         return AddProductImageResponse(product=product)
-
-    async def FetchProductImage(
-        self, request: FetchProductImageRequest, context: _Context
-    ) -> FetchProductImageResponse:
-        raise UnimplementedError("Images are not fetched from addresses yet.")
 
     async def ArrangeProductImages(
         self, request: ArrangeProductImagesRequest, context: _Context
