@@ -228,16 +228,38 @@ async def test_same_tokens_under_the_same_grant_are_answered_again(seller: Selle
 
 
 async def test_save_needs_the_very_grant(seller: Seller) -> None:
-    """Another instance, another grant, an expired grant and no grant at all are GRANT_LOST and store nothing."""
+    """Another instance, another grant and no grant at all are GRANT_LOST and store nothing."""
     query = await seller.lease()
     nobody = GrantHolder(seller.tenant_id, seller.account_id, query.instance_id, uuid4())
     assert await refused_reason(seller.api.credentials.save(nobody, refreshed())) == "GRANT_LOST"
     holder = await seller.grant(query)
     for wrong in (replace(holder, instance_id=uuid4()), replace(holder, grant_id=uuid4())):
         assert await refused_reason(seller.api.credentials.save(wrong, refreshed())) == "GRANT_LOST"
-    await seller.expire_grant()
-    assert await refused_reason(seller.api.credentials.save(holder, refreshed())) == "GRANT_LOST"
     assert await seller.column("access_token_expire_time") is None
+
+
+async def test_newest_grant_saves_late(seller: Seller) -> None:
+    """Nobody else has refreshed since: tokens that come after the grant's time are the only ones that are worth."""
+    query, other = await seller.lease(), await seller.lease()
+    holder = await seller.grant(query)
+    await seller.expire_grant()
+    tokens = refreshed(refresh_token="rotated")
+    for _ in range(2):
+        await seller.api.credentials.save(holder, tokens)
+    assert await seller.get(other) == AccessToken("access-1", tokens.expire_time)
+    # Spent by the first.
+    assert await refused_reason(seller.api.credentials.save(holder, refreshed("later"))) == "GRANT_LOST"
+    answer = await seller.get(other, refused_access_token="access-1")
+    assert isinstance(answer, RefreshGrant)
+    assert answer.refresh_token == "rotated"
+
+
+async def test_refusal_that_comes_late_still_counts(seller: Seller) -> None:
+    """The marketplace's refusal is no less true for coming after the grant's time."""
+    holder = await seller.grant(await seller.lease())
+    await seller.expire_grant()
+    await seller.api.credentials.save(holder, Refused())
+    assert await seller.column("state") == "RECONNECT_REQUIRED"
 
 
 async def test_refused_refresh_asks_for_a_reconnection(

@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, case, func, null, or_, select, update
+from sqlalchemy import Row, Select, case, func, literal_column, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Account
 from stoflow_orchestrator.models.connector import AccountGate
 from stoflow_orchestrator.models.live import LiveJob, LiveTask
+
+# A grant that has done its work; one that ran out may still do it, for as long as it is the newest.
+_SPENT = literal_column("'-infinity'::timestamptz")
 
 
 def _credentials() -> Select[*tuple[Any, ...]]:
@@ -21,7 +24,7 @@ def _credentials() -> Select[*tuple[Any, ...]]:
         Account.access_token_expire_time,
         Account.grant_id,
         Account.grant_instance_id,
-        (Account.grant_expire_time > func.now()).label("is_grant_alive"),
+        func.isfinite(Account.grant_expire_time).label("is_grant_unspent"),
         AccountGate.state,
         func.now().label("read_time"),
     ).join(AccountGate, AccountGate.account_id == Account.account_id)
@@ -114,7 +117,7 @@ class CredentialRepository:
     async def spend_grant(self, account_id: UUID) -> None:
         """Ends the grant but remembers it, so that its holder's repeated answer is recognized."""
         await self._connection.execute(
-            update(Account).where(Account.account_id == account_id).values(grant_expire_time=func.now())
+            update(Account).where(Account.account_id == account_id).values(grant_expire_time=_SPENT)
         )
 
     async def store_refreshed(self, account_id: UUID, sealed: bytes, expire_time: datetime) -> None:
@@ -125,7 +128,7 @@ class CredentialRepository:
             .values(
                 credentials=sealed,
                 access_token_expire_time=expire_time,
-                grant_expire_time=func.now(),
+                grant_expire_time=_SPENT,
                 update_time=func.now(),
             )
         )

@@ -183,10 +183,11 @@ class CredentialService:
             if row is None:
                 raise account_not_found(holder.account_id)
             is_holder = (row.grant_id, row.grant_instance_id) == (holder.grant_id, holder.instance_id)
-            if is_holder and row.is_grant_alive:
+            # The newest grant may be late: nobody has refreshed since, and a rotated token exists nowhere else.
+            if is_holder and row.is_grant_unspent:
                 await self._settle(connection, holder, outcome, row)
             elif not is_holder or not self._is_repeated(holder, outcome, row):
-                raise _precondition("GRANT_LOST", "The grant expired or belongs to another.", holder)
+                raise _precondition("GRANT_LOST", "The grant is spent or belongs to another.", holder)
 
     async def _settle(
         self, connection: AsyncConnection, holder: GrantHolder, outcome: RefreshOutcome, row: Row[Any]
@@ -213,7 +214,7 @@ class CredentialService:
         return Tokens(outcome.access_token, outcome.refresh_token or stored.refresh_token)
 
     def _is_repeated(self, holder: GrantHolder, outcome: RefreshOutcome, row: Row[Any]) -> bool:
-        # The grant was spent, or ran out: only what is stored already can be answered as if it were new.
+        # The grant was spent: only what is stored already can be answered as if it were new.
         if isinstance(outcome, Refreshed):
             stored = self._open(holder.tenant_id, holder.account_id, row)
             return stored == self._new_tokens(holder, outcome, row)

@@ -91,7 +91,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_LEASE_REQUIRED: _ErrorReason.ValueType  # 72
     """FAILED_PRECONDITION: the caller holds no lease on a task of this account."""
     ERROR_REASON_GRANT_LOST: _ErrorReason.ValueType  # 73
-    """FAILED_PRECONDITION: the refresh grant expired or belongs to another."""
+    """FAILED_PRECONDITION: the refresh grant is spent or belongs to another."""
     ERROR_REASON_MANIFEST_INVALID: _ErrorReason.ValueType  # 74
     """INVALID_ARGUMENT: the manifest contradicts itself; BadRequest lists every violation."""
     ERROR_REASON_CONNECTOR_NOT_FOUND: _ErrorReason.ValueType  # 75
@@ -175,7 +175,7 @@ ERROR_REASON_MANIFEST_CONFLICT: ErrorReason.ValueType  # 71
 ERROR_REASON_LEASE_REQUIRED: ErrorReason.ValueType  # 72
 """FAILED_PRECONDITION: the caller holds no lease on a task of this account."""
 ERROR_REASON_GRANT_LOST: ErrorReason.ValueType  # 73
-"""FAILED_PRECONDITION: the refresh grant expired or belongs to another."""
+"""FAILED_PRECONDITION: the refresh grant is spent or belongs to another."""
 ERROR_REASON_MANIFEST_INVALID: ErrorReason.ValueType  # 74
 """INVALID_ARGUMENT: the manifest contradicts itself; BadRequest lists every violation."""
 ERROR_REASON_CONNECTOR_NOT_FOUND: ErrorReason.ValueType  # 75

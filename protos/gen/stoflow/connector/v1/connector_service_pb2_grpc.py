@@ -185,14 +185,15 @@ class ConnectorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SaveCredentials(self, request, context):
-        """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant.
+        """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
+        as long as nobody else was given one since.
 
         Idempotent: the same tokens under the same grant are answered OK again.
 
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
         NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
-        FAILED_PRECONDITION (GRANT_LOST): the grant expired or belongs to another.
+        FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
 
         Example:
         {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",

@@ -118,14 +118,15 @@ class ConnectorServiceStub:
       -> {"accessToken": {"value": "v^1.1#...", "expireTime": "2026-01-05T11:00:00Z"}}
     """
     SaveCredentials: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.SaveCredentialsRequest, _connector_service_pb2.SaveCredentialsResponse]
-    """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant.
+    """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
+    as long as nobody else was given one since.
 
     Idempotent: the same tokens under the same grant are answered OK again.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
       NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
-      FAILED_PRECONDITION (GRANT_LOST): the grant expired or belongs to another.
+      FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
 
     Example:
       {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",
@@ -222,14 +223,15 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
       -> {"accessToken": {"value": "v^1.1#...", "expireTime": "2026-01-05T11:00:00Z"}}
     """
     SaveCredentials: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.SaveCredentialsRequest, _connector_service_pb2.SaveCredentialsResponse]  # type: ignore[assignment]
-    """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant.
+    """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
+    as long as nobody else was given one since.
 
     Idempotent: the same tokens under the same grant are answered OK again.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
       NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
-      FAILED_PRECONDITION (GRANT_LOST): the grant expired or belongs to another.
+      FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
 
     Example:
       {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",
@@ -365,14 +367,15 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _connector_service_pb2.SaveCredentialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_connector_service_pb2.SaveCredentialsResponse, _abc.Awaitable[_connector_service_pb2.SaveCredentialsResponse]]:
-        """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant.
+        """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
+        as long as nobody else was given one since.
 
         Idempotent: the same tokens under the same grant are answered OK again.
 
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
           NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
-          FAILED_PRECONDITION (GRANT_LOST): the grant expired or belongs to another.
+          FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
 
         Example:
           {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",
