@@ -174,6 +174,31 @@ async def test_account_refused_by_the_marketplace_waits_until_it_is_connected_ag
     assert (await shop.wait_for_end(other.job_id)).state == job_pb2.JOB_STATE_COMPLETED
 
 
+async def test_refusal_of_old_credentials_does_not_close_a_reconnected_account(shop: Shop) -> None:
+    """An attempt that began before the reconnection says nothing about the new credentials; a later one does."""
+    connector = await shop.open(step("only"))
+    job = await shop.create_job()
+    command, granted = await connector.receive_and_start()
+    reconnect = account_service_pb2.ReconnectAccountRequest(
+        request_id=str(uuid.uuid4()),
+        tenant_id=shop.tenant_id,
+        account_id=shop.account_id,
+        credentials=account_pb2.OAuthCredentials(refresh_token="new"),
+    )
+    await shop.stubs.accounts.ReconnectAccount(reconnect)
+    account = account_service_pb2.GetAccountRequest(tenant_id=shop.tenant_id, account_id=shop.account_id)
+    for expected in (account_pb2.ACCOUNT_STATE_CONNECTED, account_pb2.ACCOUNT_STATE_RECONNECT_REQUIRED):
+        await connector.fail(command, granted.lease_token, failure_pb2.ERROR_CLASS_AUTH_REQUIRED, NOT_SENT)
+        assert (await shop.stubs.accounts.GetAccount(account)).account.state == expected
+        gates = await shop.query(
+            "SELECT state FROM public.account_gates WHERE account_id = %s", shop.account_id
+        )
+        assert gates == [(account_pb2.AccountState.Name(expected).removeprefix("ACCOUNT_STATE_"),)]
+        if expected == account_pb2.ACCOUNT_STATE_CONNECTED:
+            command, granted = await connector.receive_and_start()
+            assert command.job_id == job.job_id
+
+
 async def test_late_remote_id_is_kept_even_after_the_job_was_archived(shop: Shop) -> None:
     """A process that awakes long after its job failed still tells what it made, and the next job finds it."""
     connector, product_id = await _open(shop)

@@ -91,8 +91,8 @@ class Changes:
     facts: list[event_pb2.Event] = field(default_factory=list)
     dispatches: list[Dispatch] = field(default_factory=list)
     listings: list[ListingUpdate] = field(default_factory=list)
-    # Accounts whose authorization the marketplace refused, by tenant.
-    refused_accounts: set[tuple[int, UUID]] = field(default_factory=set)
+    # Accounts whose authorization the marketplace refused, by tenant: when the newest such attempt began.
+    refused_accounts: dict[tuple[int, UUID], datetime] = field(default_factory=dict)
     # Leases (marketplace, instance) whose holders should hear of it before their next heartbeat is due.
     directives: set[tuple[str, UUID]] = field(default_factory=set)
     # Marketplaces in which a slot may have become free or a job may have become ready.
@@ -165,6 +165,11 @@ class Changes:
         self.dispatches.append(
             Dispatch(job.marketplace, job.tenant_id, job.job_id, task.task_id, task.dispatch)
         )
+
+    def refuse_account(self, job: Job, task: Task) -> None:
+        """Notes that the marketplace refused the account's authorization in an attempt."""
+        key, begun = (job.tenant_id, job.account_id), task.start_time or self.now
+        self.refused_accounts[key] = max(begun, self.refused_accounts.get(key, begun))
 
     def withdraw(self, task: Task) -> None:
         """Makes a published command of the task worth nothing."""

@@ -47,18 +47,18 @@ def fail_attempt(
     changes.record(job, "TASK_RETRIED", task=task, failure=stored, actor=actor)
     moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_RETRIED, failure)
     if job.state is JobState.PAUSED:
-        _stay_paused(changes, job, failure)
+        _stay_paused(changes, job, task, failure)
     else:
         _wait_for_retry(changes, job, task, failure, retry)
 
 
-def _stay_paused(changes: Changes, job: Job, failure: failure_pb2.Failure) -> None:
+def _stay_paused(changes: Changes, job: Job, task: Task, failure: failure_pb2.Failure) -> None:
     job.failure = failure.SerializeToString()
     if failure.HasField("retry_after"):
         # Whoever resumes the job cannot know what the marketplace asked for.
         job.next_time = max(job.next_time, changes.now + failure.retry_after.ToTimedelta())
     if failure.error_class == failure_pb2.ERROR_CLASS_AUTH_REQUIRED:
-        changes.refused_accounts.add((job.tenant_id, job.account_id))
+        changes.refuse_account(job, task)
     changes.touch_job(job)
 
 
@@ -81,7 +81,7 @@ def _wait_for_retry(
             until = changes.now + (asked or timedelta(seconds=retry.rate_limited_seconds))
             moves.wait(changes, job, WaitReason.RATE_LIMITED, until, task=task, failure=stored)
         case failure_pb2.ERROR_CLASS_AUTH_REQUIRED:
-            changes.refused_accounts.add((job.tenant_id, job.account_id))
+            changes.refuse_account(job, task)
             reason = WaitReason.ACCOUNT_RECONNECT_REQUIRED
             moves.wait(changes, job, reason, changes.now + FOREVER, task=task, failure=stored)
         case failure_pb2.ERROR_CLASS_NEEDS_HUMAN:

@@ -56,6 +56,8 @@ class AccountGate(PublicBase):
     tenant_id: Mapped[BigInt]
     marketplace: Mapped[str]
     state: Mapped[str]
+    # When its owner authorized it last; a refusal of what was authorized before says nothing.
+    connect_time: Mapped[datetime] = mapped_column(server_default=func.now())
     # Greatest number of its jobs admitted at once; null for no limit of its own.
     max_admitted_jobs: Mapped[int | None]
     # Not null while an operator holds its jobs back.

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy import Row, Select, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Account
@@ -82,9 +82,12 @@ class AccountRepository:
         return found.first() is not None
 
     async def set_state(self, account_id: UUID, state: str) -> None:
-        """Sets CONNECTED or RECONNECT_REQUIRED for callers and for admission alike."""
+        """Sets CONNECTED, just authorized, or RECONNECT_REQUIRED, for callers and for admission alike."""
+        gate: dict[str, Any] = {"state": state}
+        if state == "CONNECTED":
+            gate["connect_time"] = func.clock_timestamp()
         await self._connection.execute(
-            update(AccountGate).where(AccountGate.account_id == account_id).values(state=state)
+            update(AccountGate).where(AccountGate.account_id == account_id).values(gate)
         )
         await self._connection.execute(
             update(Account).where(Account.account_id == account_id).values(state=state)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, case, func, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, literal_column, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Account
@@ -14,7 +14,7 @@ from stoflow_orchestrator.models.connector import AccountGate
 from stoflow_orchestrator.models.live import LiveJob, LiveTask
 
 # A grant that has done its work; one that ran out may still do it, for as long as it is the newest.
-_SPENT = literal_column("'-infinity'::timestamptz")
+_SPENT: ColumnElement[datetime] = literal_column("'-infinity'::timestamptz")
 
 
 def _credentials() -> Select[*tuple[Any, ...]]:

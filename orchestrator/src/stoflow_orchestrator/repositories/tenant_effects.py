@@ -6,7 +6,8 @@ schema makes statements of its own, and prepared ones would push out those of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -36,17 +37,21 @@ _UPSERT_LISTING = sql.SQL("""
          WHERE l.product_version <= excluded.product_version""")
 
 _REFUSE_ACCOUNT = sql.SQL("""
-    UPDATE {schema}.accounts SET state = 'RECONNECT_REQUIRED', update_time = now()
-     WHERE account_id = ANY(%s) AND state = 'CONNECTED'""")
+    UPDATE {schema}.accounts AS a SET state = 'RECONNECT_REQUIRED', update_time = now()
+      FROM public.account_gates AS g
+     WHERE a.account_id = ANY(%s) AND a.state = 'CONNECTED'
+       AND g.account_id = a.account_id AND g.state = 'RECONNECT_REQUIRED'""")
 
 # The filter below takes no lock on a gate that is closed already, which a reconnection may be opening just now: without
 # this one the job would wait for a reconnection that has happened.
 _LOCK_GATES = """
     SELECT 1 FROM public.account_gates WHERE account_id = ANY(%s) ORDER BY account_id FOR UPDATE"""
 
+# An attempt that began before the account was authorized anew was refused with the old credentials.
 _CLOSE_GATES = """
-    UPDATE public.account_gates SET state = 'RECONNECT_REQUIRED'
-     WHERE account_id = ANY(%s) AND state = 'CONNECTED'"""
+    UPDATE public.account_gates AS g SET state = 'RECONNECT_REQUIRED'
+      FROM unnest(%s::uuid[], %s::timestamptz[]) AS u(account_id, start_time)
+     WHERE g.account_id = u.account_id AND g.state = 'CONNECTED' AND g.connect_time <= u.start_time"""
 
 
 async def apply_listings(connection: Connection, updates: Iterable[ListingUpdate]) -> None:
@@ -74,13 +79,19 @@ async def apply_listings(connection: Connection, updates: Iterable[ListingUpdate
         )
 
 
-async def refuse_accounts(connection: Connection, accounts: Iterable[tuple[int, UUID]]) -> None:
-    """Marks accounts as to be connected again, for people and for admission."""
+async def refuse_accounts(connection: Connection, accounts: Mapping[tuple[int, UUID], datetime]) -> None:
+    """Marks accounts as to be connected again, for people and for admission.
+
+    Args:
+        connection: In the transaction of the results.
+        accounts: By tenant and account: when the newest attempt began that was refused. An account that was connected
+            again since is left alone.
+    """
     await connection.execute(_LOCK_TIMEOUT)
     ordered = sorted(accounts)
     account_ids = [account_id for _, account_id in ordered]
     await connection.execute(_LOCK_GATES, (account_ids,))
-    await connection.execute(_CLOSE_GATES, (account_ids,))
+    await connection.execute(_CLOSE_GATES, (account_ids, [accounts[key] for key in ordered]))
     for tenant_id, group in groupby(ordered, key=lambda pair: pair[0]):
         statement = _REFUSE_ACCOUNT.format(schema=sql.Identifier(tenant_schema(tenant_id)))
         await connection.execute(statement, ([account_id for _, account_id in group],), prepare=False)

@@ -36,6 +36,9 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.BigInteger(), nullable=False),
         sa.Column("marketplace", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column(
+            "connect_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
         sa.Column("max_admitted_jobs", sa.Integer(), nullable=True),
         sa.Column("pause_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("pause_reason", sa.Text(), server_default="", nullable=False),
