@@ -122,9 +122,7 @@ class Committer:
                 fresh[key] = job
             else:
                 repeated.append(job)
-        created = (
-            await intake_repository.insert_jobs(connection, list(fresh.values())) if fresh else set[UUID]()
-        )
+        created = await intake_repository.insert_jobs(connection, list(fresh.values())) if fresh else {}
         refused = [job for job in fresh.values() if job.job_id not in created]
         if refused:
             subjects = await intake_repository.find_live_subjects(connection, refused)
@@ -134,7 +132,7 @@ class Committer:
             results.update({id(job): Intake(existing_job_id=subjects.get(job.job_id)) for job in refused})
         for job in fresh.values():
             if job.job_id in created:
-                results[id(job)] = Intake(job_id=job.job_id)
+                results[id(job)] = Intake(job_id=job.job_id, create_time=created[job.job_id])
                 publication.stirred.add(job.marketplace)
                 publication.queued.add((job.marketplace, job.tenant_id))
         if repeated:

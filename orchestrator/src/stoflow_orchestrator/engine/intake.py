@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
@@ -46,6 +46,11 @@ class NewJob:
     tasks: tuple[PlannedTask, ...]
     is_duplicate: bool = False
 
+    def expire_time(self, create_time: datetime) -> datetime:
+        """Returns when it expires if nothing came of it; a delayed job's time counts from when it may start."""
+        start = max(self.not_before_time or create_time, create_time)
+        return start + timedelta(seconds=self.expire_after_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -53,6 +58,7 @@ class Intake:
 
     Attributes:
         job_id: The job created now, or before under the same request_id.
+        create_time: When it was created, if that was now.
         reused: Whether the request_id was used with another body.
         existing_job_id: The live job that has the same subject; nothing was created. With all three empty
             that job has just ended, and the caller may try again.
@@ -61,6 +67,7 @@ class Intake:
     job_id: UUID | None = None
     reused: bool = False
     existing_job_id: UUID | None = None
+    create_time: datetime | None = None
 
 
 def plan_task(spec: TaskSpec, item_index: int | None) -> PlannedTask:

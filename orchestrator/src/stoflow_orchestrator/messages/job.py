@@ -22,6 +22,7 @@ from stoflow.jobs.v1.job_pb2 import (
 )
 
 from stoflow_orchestrator import lifecycle
+from stoflow_orchestrator.engine.intake import NewJob
 
 
 def job_state_value(state: lifecycle.JobState) -> JobState.ValueType:
@@ -61,6 +62,45 @@ def job_message(tenant_id: int, row: Any, tasks: Sequence[Any] = ()) -> Job:
         if (time := getattr(row, field)) is not None:
             getattr(job, field).FromDatetime(time)
     return job
+
+
+def new_job_message(job: NewJob, create_time: datetime) -> Job:
+    """Builds a job that was created just now."""
+    times: dict[str, datetime] = {"create_time": create_time, "expire_time": job.expire_time(create_time)}
+    if job.not_before_time is not None:
+        times["not_before_time"] = job.not_before_time
+    message = Job(
+        job_id=str(job.job_id),
+        tenant_id=job.tenant_id,
+        marketplace=job.marketplace,
+        account_id=str(job.account_id),
+        product_id=str(job.product_id) if job.product_id else "",
+        site=job.site,
+        action=job.action,
+        state=JobState.JOB_STATE_PENDING,
+        priority=Priority.ValueType(job.priority),
+        run=1,
+        max_retries=job.max_retries,
+        manifest_version=job.manifest_version,
+        tasks=[
+            Task(
+                task_id=str(task.task_id),
+                position=position,
+                name=task.name,
+                item_index=task.item_index,
+                state=TaskState.TASK_STATE_PENDING,
+                effect_kind=EFFECT_KIND_ONCE if task.once_name else EFFECT_KIND_REPEATABLE,
+            )
+            for position, task in enumerate(job.tasks)
+        ],
+        event_sequence=1,
+    )
+    template = TaskAssignment.FromString(job.assignment)
+    if template.HasField("options"):
+        message.options.CopyFrom(template.options)
+    for field, time in times.items():
+        getattr(message, field).FromDatetime(time)
+    return message
 
 
 def task_message(row: Any) -> Task:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, insert, select, tuple_, update
+from sqlalchemy import Row, Select, Uuid, any_, func, insert, literal, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Account
@@ -53,6 +54,12 @@ class AccountRepository:
         found = await self._connection.execute(_accounts().where(Account.account_id == account_id))
         row: Row[Any] | None = found.first()
         return row
+
+    async def find_all(self, account_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+        """Returns those of the accounts that exist, without their credentials."""
+        wanted = literal(list(account_ids), ARRAY(Uuid()))
+        found = await self._connection.execute(_accounts().where(Account.account_id == any_(wanted)))
+        return {row.account_id: row for row in found}
 
     async def list_page(self, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[Row[Any]]:
         """Returns the next accounts without their credentials, newest first.

@@ -78,6 +78,18 @@ class Database:
             async with self.tenant(tenant_id).begin() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def tenant_reading(self, tenant_id: int) -> AsyncIterator[AsyncConnection]:
+        """Gives a connection for single statements that read; each sees what was committed before it.
+
+        Raises:
+            UnavailableError: PostgreSQL does not answer.
+        """
+        engine = self.tenant(tenant_id).execution_options(isolation_level="AUTOCOMMIT")
+        with unavailable_when_unreachable():
+            async with engine.connect() as connection:
+                yield connection
+
     async def close(self) -> None:
         """Closes every connection of the pool."""
         await self._engine.dispose()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Uuid, any_, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.tenancy import MutationRequest
@@ -72,6 +73,19 @@ class MutationRepository:
         if row is None:
             return None
         return Mutation(tenant_id, request_id, row.method, row.body_sha256, row.result_id)
+
+    async def find_all(self, tenant_id: int, request_ids: Collection[UUID]) -> dict[UUID, Mutation]:
+        """Returns the mutations of a tenant that used these request_ids."""
+        wanted = literal(list(request_ids), ARRAY(Uuid()))
+        found = await self._connection.execute(
+            select(
+                MutationRequest.request_id,
+                MutationRequest.method,
+                MutationRequest.body_sha256,
+                MutationRequest.result_id,
+            ).where(MutationRequest.tenant_id == tenant_id, MutationRequest.request_id == any_(wanted))
+        )
+        return {row.request_id: Mutation(tenant_id, *row) for row in found}
 
     async def set_result(self, mutation: Mutation, result_id: str) -> None:
         """Completes a mutation claimed in this transaction whose result was not known then."""

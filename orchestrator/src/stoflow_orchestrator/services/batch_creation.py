@@ -58,9 +58,10 @@ class BatchCreation:
         await self._tenants.require(request.tenant_id)
         batch_id = uuid_utils.uuid7()
         mutation = describe_mutation(request.tenant_id, request.request_id, request, str(batch_id))
-        if (first := await self._submissions.find_first(mutation)) is not None:
+        first, account = await self._submissions.find_first(request, mutation)
+        if first is not None:
             return UUID(first)
-        submission = await self._submissions.check(request)
+        submission = await self._submissions.check(request, account)
         product_ids = [UUID(product_id) for product_id in request.product_ids]
         if len(set(product_ids)) < len(product_ids):
             # The same id may be written in several ways.

@@ -11,6 +11,7 @@ from stoflow.jobs.v1.job_service_pb2 import CreateJobRequest
 
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.intake import Intake, NewJob
+from stoflow_orchestrator.messages.job import new_job_message
 from stoflow_orchestrator.repositories.mutation import Mutation
 from stoflow_orchestrator.services.idempotency import describe_mutation
 from stoflow_orchestrator.services.job_reading import JobReading
@@ -50,13 +51,17 @@ class JobCreation:
         check_storable(request)
         await self._tenants.require(request.tenant_id)
         mutation = describe_mutation(request.tenant_id, request.request_id, request, str(uuid_utils.uuid7()))
-        if (first := await self._submissions.find_first(mutation)) is not None:
+        first, account = await self._submissions.find_first(request, mutation)
+        if first is not None:
             return await self._reading.get(request.tenant_id, UUID(first))
-        submission = await self._submissions.check(request)
+        submission = await self._submissions.check(request, account)
         snapshot = await self._get_snapshot(request, submission)
         new_job = _describe(mutation, request, submission, snapshot)
         intake = await self._committer.create(new_job)
-        return await self._reading.get(request.tenant_id, _created(intake, mutation, request))
+        job_id = _created(intake, mutation, request)
+        if intake.create_time is None:
+            return await self._reading.get(request.tenant_id, job_id)
+        return new_job_message(new_job, intake.create_time)
 
     async def _get_snapshot(
         self, request: CreateJobRequest, submission: Submission
@@ -67,14 +72,14 @@ class JobCreation:
                 raise InvalidArgumentError([violation])
             return None
         product_id = UUID(request.product_id)
-        found = await self._snapshots.load(request.tenant_id, [product_id], submission.marketplace)
-        if product_id not in found:
+        snapshot = await self._snapshots.load_one(request.tenant_id, product_id, submission.marketplace)
+        if snapshot is None:
             raise NotFoundError(
                 f"Tenant {request.tenant_id} has no product {request.product_id}.",
                 reason="PRODUCT_NOT_FOUND",
                 metadata={"product_id": request.product_id},
             )
-        return found[product_id]
+        return snapshot
 
 
 def _describe(

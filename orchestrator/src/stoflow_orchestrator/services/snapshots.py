@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row
@@ -15,9 +15,17 @@ from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.product import ProductRepository
 from stoflow_orchestrator.repositories.reference import ReferenceRepository
 from stoflow_orchestrator.services.vocabulary import LIST_ATTRIBUTES, Mappings, Word, product_words
+from stoflow_service_kit.batching import Batcher
 
 # Other calls are served in between.
 PRODUCTS_A_TURN = 250
+LOOKS_AT_ONCE = 2
+
+
+class _Wanted(NamedTuple):
+    tenant_id: int
+    marketplace: str
+    product_id: UUID
 
 
 class SnapshotLoader:
@@ -25,6 +33,21 @@ class SnapshotLoader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._single: Batcher[_Wanted, ProductSnapshot | None] = Batcher(
+            "snapshots", self._load_group, workers=LOOKS_AT_ONCE
+        )
+
+    async def load_one(self, tenant_id: int, product_id: UUID, marketplace: str) -> ProductSnapshot | None:
+        """Returns a snapshot of one product, read together with those that other callers wait for."""
+        return await self._single.submit(_Wanted(tenant_id, marketplace, product_id))
+
+    async def _load_group(self, group: Sequence[_Wanted]) -> list[ProductSnapshot | None]:
+        found: dict[_Wanted, ProductSnapshot] = {}
+        for tenant_id, marketplace in {(wanted.tenant_id, wanted.marketplace) for wanted in group}:
+            product_ids = {w.product_id for w in group if w[:2] == (tenant_id, marketplace)}
+            snapshots = await self.load(tenant_id, list(product_ids), marketplace)
+            found.update({_Wanted(tenant_id, marketplace, key): value for key, value in snapshots.items()})
+        return [found.get(wanted) for wanted in group]
 
     async def load(
         self, tenant_id: int, product_ids: Sequence[UUID], marketplace: str
@@ -41,7 +64,7 @@ class SnapshotLoader:
         """
         if not product_ids:
             return {}
-        async with self._database.tenant_transaction(tenant_id) as connection:
+        async with self._database.tenant_reading(tenant_id) as connection:
             rows = await ProductRepository(connection).list_by_ids(product_ids)
             words = [_words(row) for row in rows]
             keys = {(word.attribute, key) for mine in words for word in mine for key in word.keys}

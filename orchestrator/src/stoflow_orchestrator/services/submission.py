@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from google.protobuf import json_format
@@ -20,9 +21,13 @@ from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.mutation import Mutation, MutationRepository
 from stoflow_orchestrator.services.idempotency import repeated_result
 from stoflow_orchestrator.services.planning import Planner, check_options, find_action
+from stoflow_service_kit.batching import Batcher
 from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
 
 Request = CreateJobRequest | CreateBatchRequest
+
+# Reads of waiting callers are made together; what comes in meanwhile is the next group.
+LOOKS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +51,55 @@ class Submission:
     expire_after_seconds: float
 
 
+class _Look(NamedTuple):
+    tenant_id: int
+    request_id: UUID
+    account_id: UUID
+
+
 class Submissions:
     """Checks requests against the tenant's account and the marketplace's manifest."""
 
     def __init__(self, database: Database, planner: Planner) -> None:
         self._database = database
         self._planner = planner
+        self._looks: Batcher[_Look, tuple[Mutation | None, Row[Any] | None]] = Batcher(
+            "submissions", self._look_up, workers=LOOKS_AT_ONCE
+        )
 
-    async def find_first(self, mutation: Mutation) -> str | None:
-        """Returns the result of the same mutation carried out before.
+    async def find_first(self, request: Request, mutation: Mutation) -> tuple[str | None, Row[Any] | None]:
+        """Looks for the same mutation carried out before, and for the account; many callers' in one look.
 
-        What that one was checked against may have changed since, so a repeated one is not checked again.
+        What a repeated mutation was checked against may have changed since, so it is not checked again.
+
+        Returns:
+            The result of the first time, or None; and the account, or None when there is no such account.
 
         Raises:
             AlreadyExistsError: REQUEST_ID_REUSED.
         """
-        async with self._database.public_transaction() as connection:
-            first = await MutationRepository(connection).find(mutation.tenant_id, mutation.request_id)
-        return None if first is None else repeated_result(mutation, first)
+        first, account = await self._looks.submit(
+            _Look(request.tenant_id, mutation.request_id, UUID(request.account_id))
+        )
+        return None if first is None else repeated_result(mutation, first), account
 
-    async def check(self, request: Request) -> Submission:
+    async def _look_up(self, looks: Sequence[_Look]) -> list[tuple[Mutation | None, Row[Any] | None]]:
+        first: dict[tuple[int, UUID], Mutation] = {}
+        accounts: dict[tuple[int, UUID], Row[Any]] = {}
+        for tenant_id in {look.tenant_id for look in looks}:
+            mine = [look for look in looks if look.tenant_id == tenant_id]
+            async with self._database.tenant_reading(tenant_id) as connection:
+                mutations = await MutationRepository(connection).find_all(
+                    tenant_id, {look.request_id for look in mine}
+                )
+                found = await AccountRepository(connection).find_all({look.account_id for look in mine})
+            first.update({(tenant_id, request_id): value for request_id, value in mutations.items()})
+            accounts.update({(tenant_id, account_id): row for account_id, row in found.items()})
+        return [
+            (first.get((x.tenant_id, x.request_id)), accounts.get((x.tenant_id, x.account_id))) for x in looks
+        ]
+
+    async def check(self, request: Request, account: Row[Any] | None) -> Submission:
         """Checks everything but products.
 
         Raises:
@@ -73,7 +107,12 @@ class Submissions:
             InvalidArgumentError: ACTION_NOT_FOUND, SITE_NOT_ALLOWED, OPTIONS_INVALID or INVALID_ARGUMENT.
         """
         not_before = not_before_time(request)
-        account = await self._get_account(request)
+        if account is None:
+            raise NotFoundError(
+                f"Tenant {request.tenant_id} has no account {request.account_id}.",
+                reason="ACCOUNT_NOT_FOUND",
+                metadata={"account_id": request.account_id},
+            )
         manifest = await self._planner.get_manifest(account.marketplace)
         action = find_action(manifest, request.action)
         site = _choose_site(request, account)
@@ -96,17 +135,6 @@ class Submissions:
             not_before_time=not_before,
             expire_after_seconds=action.expire_after.ToTimedelta().total_seconds(),
         )
-
-    async def _get_account(self, request: Request) -> Row[Any]:
-        async with self._database.tenant_transaction(request.tenant_id) as connection:
-            account = await AccountRepository(connection).find(UUID(request.account_id))
-        if account is None:
-            raise NotFoundError(
-                f"Tenant {request.tenant_id} has no account {request.account_id}.",
-                reason="ACCOUNT_NOT_FOUND",
-                metadata={"account_id": request.account_id},
-            )
-        return account
 
 
 def not_before_time(request: Request) -> datetime | None:
