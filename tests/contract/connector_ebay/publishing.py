@@ -120,13 +120,18 @@ class Publishing:
         policies = self.seller.policies["EBAY_US"]
         return {**policies, "merchantLocationKey": self.seller.locations[0]}
 
-    def task(self, name: str, *, item_index: int | None = None, probe: bool = False) -> TaskContext:
-        """Makes one attempt; `probe` as after an attempt whose end is unknown."""
+    def task(
+        self, name: str, *, item_index: int | None = None, probe: bool = False, adopt: str = ""
+    ) -> TaskContext:
+        """Makes one attempt; `probe` as after an attempt whose end is unknown, `adopt` with what a person named."""
         effect = None
         if name in {"create_offer", "publish_offer"}:
-            mode = EffectMode.PROBE if probe else EffectMode.EXECUTE
+            mode = EffectMode.PROBE if probe else EffectMode.ADOPT if adopt else EffectMode.EXECUTE
             effect = EffectGrant(
-                key=f"{self.sku}:{name}", mode=mode, settle_remaining_seconds=1.0 if probe else 0.0
+                key=f"{self.sku}:{name}",
+                mode=mode,
+                settle_remaining_seconds=1.0 if probe else 0.0,
+                remote_id=adopt,
             )
         now = time.monotonic()
         return TaskContext(
@@ -148,9 +153,11 @@ class Publishing:
             token_source=self.tokens,
         )
 
-    async def attempt(self, name: str, *, item_index: int | None = None, probe: bool = False) -> TaskResult:
+    async def attempt(
+        self, name: str, *, item_index: int | None = None, probe: bool = False, adopt: str = ""
+    ) -> TaskResult:
         """Makes one attempt at a step, and keeps its output when it is done."""
-        task = self.task(name, item_index=item_index, probe=probe)
+        task = self.task(name, item_index=item_index, probe=probe, adopt=adopt)
         set_current_task(task)
         try:
             result = await self.handler.execute(task)

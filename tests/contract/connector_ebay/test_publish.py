@@ -77,6 +77,27 @@ async def test_steps_done_twice_make_one_offer_and_one_listing(publishing: Publi
     assert publishing.created() == (1, 1)
 
 
+async def test_offer_and_listing_that_a_person_named_are_taken(publishing: Publishing) -> None:
+    """Nothing is made beside what an operator settled as done, and the steps behind it find what they need."""
+    first = await publishing.until("publish_offer")
+    (offer,) = publishing.outputs.pop("create_offer")
+    adopted = await publishing.attempt("create_offer", adopt=offer["offerId"])
+    assert (adopted.remote_id, adopted.output["offerId"]) == (offer["offerId"], offer["offerId"])
+    listing = await publishing.attempt("publish_offer", adopt=first.remote_id)
+    assert (listing.output, listing.listing) == (first.output, first.listing)
+    assert publishing.created() == (1, 1)
+
+
+async def test_offer_that_a_person_named_and_ebay_does_not_know_is_theirs_to_settle(
+    publishing: Publishing,
+) -> None:
+    """A mistyped id makes the job wait again; nothing is made."""
+    await publishing.until("put_inventory_item")
+    with pytest.raises(NeedsHumanError, match="0815"):
+        await publishing.attempt("create_offer", adopt="0815")
+    assert publishing.created() == (0, 0)
+
+
 async def test_duplicate_offer_is_adopted_and_made_ours(publishing: Publishing, judge: Judge) -> None:
     """eBay's error 25002 with an offerId leads to that offer, which is updated to the product's terms."""
     await publishing.until("create_offer")

@@ -21,6 +21,7 @@ from stoflow.jobs.v1 import job_pb2, job_service_pb2
 from stoflow_service_kit.grpc_channel import rich_error
 from tests.integration.orchestrator_engine.conftest import Shop
 from tests.integration.orchestrator_engine.connector import Connector, step
+from tests.integration.orchestrator_engine.control import control
 
 PERMANENT = failure_pb2.ERROR_CLASS_PERMANENT
 
@@ -168,7 +169,7 @@ async def begin_unclear_effect(shop: Shop) -> tuple[Connector, job_pb2.Job, admi
 
 
 async def test_effect_settled_as_done_lets_the_job_adopt_it(shop: Shop) -> None:
-    """The waiting job goes on with a probe that knows the remote id, and ends COMPLETED."""
+    """The waiting job goes on without another look, as what the operator named, and ends COMPLETED."""
     connector, job, effect = await begin_unclear_effect(shop)
     assert (effect.state, effect.name, effect.job_id) == (
         admin_pb2.EFFECT_STATE_UNRESOLVED,
@@ -181,8 +182,12 @@ async def test_effect_settled_as_done_lets_the_job_adopt_it(shop: Shop) -> None:
     settled = (await shop.stubs.admin.SettleEffect(request)).effect
     assert (settled.state, settled.remote_id) == (admin_pb2.EFFECT_STATE_DONE, "r-77")
     command, granted = await connector.receive_and_start()
-    assert granted.assignment.effect.mode == task_pb2.EFFECT_MODE_PROBE
+    # Not even a successor looks again, since nothing could have been sent.
+    await connector.fail(command, granted.lease_token)
+    command, granted = await connector.receive_and_start()
+    assert granted.assignment.effect.mode == task_pb2.EFFECT_MODE_ADOPT
     assert granted.assignment.effect.remote_id == "r-77"
+    assert granted.assignment.effect.generation == effect.generation
     await connector.succeed(command, granted.lease_token, remote_id="r-77")
     command, granted = await connector.receive_and_start()
     await connector.succeed(command, granted.lease_token)
@@ -243,6 +248,9 @@ async def test_effect_of_an_archived_job_is_settled(shop: Shop) -> None:
     settled = (await shop.stubs.admin.SettleEffect(request)).effect
     assert (settled.state, settled.remote_id) == (admin_pb2.EFFECT_STATE_DONE, "r-5")
     assert list((await shop.stubs.admin.ListEffects(listing)).effects) == []
+    await control(shop, "retry", job.job_id)
+    _, granted = await connector.receive_and_start()
+    assert granted.assignment.effect.mode == task_pb2.EFFECT_MODE_ADOPT
 
 
 async def read_events(shop: Shop, token: str = "", **narrow: Any) -> tuple[list[event_pb2.Event], str]:

@@ -169,6 +169,27 @@ async def test_last_step_of_a_paused_job_completes_it(scene: Scene) -> None:
     assert state_of(await scene.shop.get_job(job_id)) == "COMPLETED"
 
 
+@pytest.mark.parametrize("once", ["", "listing"])
+async def test_wait_for_a_person_is_ended_by_resuming(shop: Shop, once: str) -> None:
+    """Of a step without an effect, or with one that was certainly not sent, there is nothing to settle."""
+    connector = await shop.open(step("only", once=once))
+    job = await shop.create_job(await shop.stubs.create_product(shop.tenant_id))
+    command, granted = await connector.receive_and_start()
+    await connector.fail(
+        command,
+        granted.lease_token,
+        failure_pb2.ERROR_CLASS_NEEDS_HUMAN,
+        failure_pb2.EFFECT_OUTCOME_NOT_SENT,
+    )
+    assert (await shop.get_job(job.job_id)).wait_reason == job_pb2.WAIT_REASON_NEEDS_HUMAN
+    resumed = await control(shop, "resume", job.job_id)
+    assert resumed.wait_reason == job_pb2.WAIT_REASON_UNSPECIFIED
+    command, granted = await connector.receive_and_start()
+    await connector.succeed(command, granted.lease_token, remote_id="r1")
+    assert (await shop.wait_for_end(job.job_id)).state == job_pb2.JOB_STATE_COMPLETED
+    assert "RESUMED" in await shop.events(job.job_id)
+
+
 @pytest.mark.parametrize(
     ("error_class", "state", "failure_count"),
     [

@@ -123,6 +123,11 @@ class Calls(Reference):
     def _resume(self, job: JobRow) -> str:
         if not job.is_live or (job.state is JobState.PAUSED and job.has_slot):
             return "JOB_STATE_INVALID"
+        if job.state is JobState.PENDING and job.wait_reason is WaitReason.NEEDS_HUMAN:
+            job.wait_reason = None
+            job.held_until = None
+            self.record(job, "RESUMED")
+            return "OK"
         if job.state is not JobState.PAUSED:
             return "OK"
         self.move_job(job, JobEvent.RESUME, JobState.PENDING)

@@ -40,6 +40,11 @@ class Service:
         self.calls.append("create")
         return CREATED
 
+    async def adopt(self, task: TaskContext) -> TaskResult:
+        self.calls.append("adopt")
+        assert task.effect is not None
+        return TaskResult({"id": task.effect.remote_id}, remote_id=task.effect.remote_id)
+
     async def probe(self, task: TaskContext) -> Found | Absent | Unclear:
         self.calls.append("probe")
         answer = self.probes.pop(0)
@@ -61,6 +66,7 @@ class Handler(DirectAPIJobHandler):
         return [
             TaskSpec("create", 60, once=Once("listing", probe="probe", settle_seconds=10)),
             TaskSpec("renamed", 60),
+            TaskSpec("named", 60, once=Once("other", "probe", 10, adopt="adopt")),
         ]
 
     def get_service_method_name(self, task: TaskSpec) -> str:
@@ -83,6 +89,16 @@ async def test_method_may_have_another_name_than_the_step() -> None:
     """get_service_method_name decides which method a step calls."""
     service = Service()
     assert await Handler(service).execute(make_task_context(name="renamed")) is CREATED
+
+
+async def test_effect_that_a_person_settled_is_neither_looked_for_nor_made() -> None:
+    """With ADOPT the result is the id that the person named, or what the step makes of it."""
+    service = Service()
+    grant = EffectGrant("key", mode=EffectMode.ADOPT, remote_id="r-77")
+    plain = await Handler(service).execute(make_task_context(name="create", effect=grant))
+    assert (plain.remote_id, plain.output, service.calls) == ("r-77", {}, [])
+    made = await Handler(service).execute(make_task_context(name="named", effect=grant))
+    assert (made.output, service.calls) == ({"id": "r-77"}, ["adopt"])
 
 
 async def test_found_effect_is_adopted() -> None:

@@ -36,7 +36,7 @@ class EbayPublishHandler(DirectAPIJobHandler):
             # Repeatable: the PUT replaces the whole record.
             TaskSpec("put_inventory_item", repeatable),
             # Last fence: eBay keeps one offer for each SKU, site and format.
-            TaskSpec("create_offer", once, once=Once("offer", "probe_offer", settle)),
+            TaskSpec("create_offer", once, once=Once("offer", "probe_offer", settle, "adopt_offer")),
             # Last fence: a published offer keeps its listing.
-            TaskSpec("publish_offer", once, once=Once("listing", "probe_listing", settle)),
+            TaskSpec("publish_offer", once, once=Once("listing", "probe_listing", settle, "adopt_listing")),
         )

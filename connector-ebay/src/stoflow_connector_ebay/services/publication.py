@@ -83,6 +83,17 @@ class EbayPublicationService:
             offer = await self._inventory.find_offer(seller, terms.content.sku)
             return Absent() if offer is None else Found(await self._adopt(seller, offer, terms))
 
+    async def adopt_offer(self, task: TaskContext) -> TaskResult:
+        """Makes the offer that a person named ours."""
+        terms = ListingTerms.from_task(task)
+        seller = _seller(terms, task)
+        offer_id = _named(task)
+        with _effect(EffectOutcome.UNKNOWN):
+            offer = await self._inventory.find_offer_by_id(seller, offer_id)
+            if offer is None:
+                raise NeedsHumanError(f"eBay knows no offer {offer_id}.", code="OFFER_UNKNOWN")
+            return await self._adopt(seller, offer, terms)
+
     async def publish_offer(self, task: TaskContext) -> TaskResult:
         """Turns the offer into a live listing, unless it is one already."""
         terms = ListingTerms.from_task(task)
@@ -113,6 +124,10 @@ class EbayPublicationService:
         if offer is None or not offer.is_published:
             return Absent()
         return Found(_live(terms, offer.listing_id)) if offer.is_live else Unclear(_ended(offer))
+
+    async def adopt_listing(self, task: TaskContext) -> TaskResult:
+        """Takes the listing that a person named."""
+        return _live(ListingTerms.from_task(task), _named(task))
 
     async def _adopt(self, seller: Seller, offer: Offer, terms: ListingTerms) -> TaskResult:
         """Makes an offer that exists ours: the same SKU may have been offered with other terms."""
@@ -172,6 +187,10 @@ def _image_urls(task: TaskContext) -> list[str]:
 
 def _offer_id(task: TaskContext) -> str:
     return str(task.outputs["create_offer"]["offerId"])
+
+
+def _named(task: TaskContext) -> str:
+    return "" if task.effect is None else task.effect.remote_id
 
 
 def _ended(offer: Offer) -> str:

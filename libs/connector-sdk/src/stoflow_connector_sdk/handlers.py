@@ -60,12 +60,16 @@ class BaseJobHandler(ABC):
         return tasks
 
     async def execute(self, task: TaskContext) -> TaskResult:
-        """Carries out one attempt: probes first when the grant says so, then calls the service method.
+        """Carries out one attempt: adopts, or probes first, when the grant says so, else calls the service method.
 
         Raises:
             ConnectorError: The attempt failed.
         """
         resolved = self.resolved_tasks[task.name]
+        if task.effect is not None and task.effect.mode is EffectMode.ADOPT:
+            if resolved.adopt is not None:
+                return await resolved.adopt(task)
+            return TaskResult(remote_id=task.effect.remote_id)
         if task.effect is not None and task.effect.mode is EffectMode.PROBE and resolved.probe is not None:
             adopted = await _probe_first(resolved.probe, task)
             if adopted is not None:

@@ -25,6 +25,7 @@ class ResolvedTask:
     spec: TaskSpec
     method: ServiceMethod
     probe: ProbeMethod | None
+    adopt: ServiceMethod | None = None
 
 
 def resolve(handler: "BaseJobHandler") -> tuple[dict[str, ResolvedTask], list[str]]:
@@ -46,12 +47,20 @@ def resolve(handler: "BaseJobHandler") -> tuple[dict[str, ResolvedTask], list[st
             found += problems_of_method(
                 service, spec.once.probe, {Found, Absent, Unclear}, f"{owner}: probe of step {spec.name!r}"
             )
+        if spec.once is not None and spec.once.adopt:
+            where = f"{owner}: adoption of step {spec.name!r}"
+            found += problems_of_method(service, spec.once.adopt, {TaskResult}, where)
         if found:
             problems += found
             continue
         probe = getattr(service, spec.once.probe) if spec.once is not None else None
-        method = getattr(service, name)
-        tasks[spec.name] = ResolvedTask(spec, cast(ServiceMethod, method), cast("ProbeMethod | None", probe))
+        adopt = getattr(service, spec.once.adopt) if spec.once is not None and spec.once.adopt else None
+        tasks[spec.name] = ResolvedTask(
+            spec,
+            cast(ServiceMethod, getattr(service, name)),
+            cast("ProbeMethod | None", probe),
+            cast("ServiceMethod | None", adopt),
+        )
     return tasks, problems
 
 

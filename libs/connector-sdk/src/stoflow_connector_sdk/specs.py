@@ -24,11 +24,14 @@ class Once:
         probe: Name of the service method that looks whether the effect is there.
         settle_seconds: How long after the last possible send a probe that finds nothing proves that nothing
             will appear.
+        adopt: Name of the service method that gives the step's result when a person has said that the effect is done;
+            `task.effect.remote_id` is what they named. Without it the result is that id and no output.
     """
 
     name: str
     probe: str
     settle_seconds: float
+    adopt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class EffectMode(enum.IntEnum):
 
     EXECUTE = 1
     PROBE = 2
+    ADOPT = 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class EffectGrant:
         mode: How the attempt began.
         settle_remaining_seconds: With PROBE: how long from the grant until a probe that finds nothing proves
             that nothing will appear.
-        remote_id: The marketplace's id recorded when the effect was last done; may be empty.
+        remote_id: The marketplace's id recorded when the effect was last done; may be empty, but with ADOPT.
     """
 
     key: str

@@ -208,6 +208,9 @@ class Changes:
                 last_send_time=self.now,
             )
             self.effects[key] = effect
+        elif effect.mode == "ADOPT" and effect.task_id == task.task_id:
+            # A person settled it for this very task, and no attempt since could send anything.
+            pass
         elif effect.state == "UNRESOLVED":
             effect.mode = "PROBE"
         else:

@@ -104,7 +104,7 @@ class Effect:
     key: EffectKey
     tenant_id: int
     state: str
-    # How the attempt that holds it began: EXECUTE or PROBE.
+    # How the attempt that holds it began: EXECUTE, PROBE or ADOPT; or, settled by a person, how the next one begins.
     mode: str
     generation: int
     remote_id: str

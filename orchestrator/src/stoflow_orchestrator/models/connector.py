@@ -74,7 +74,7 @@ class Effect(PublicBase):
     __tablename__ = "effects"
     __table_args__ = (
         CheckConstraint("state IN ('UNRESOLVED', 'DONE', 'NOT_SENT')", name="state"),
-        CheckConstraint("mode IN ('EXECUTE', 'PROBE')", name="mode"),
+        CheckConstraint("mode IN ('EXECUTE', 'PROBE', 'ADOPT')", name="mode"),
         CheckConstraint("state <> 'DONE' OR remote_id <> ''", name="done_has_remote_id"),
         CheckConstraint("generation > 0", name="generation"),
         UniqueConstraint("account_id", "product_id", "site", "name"),

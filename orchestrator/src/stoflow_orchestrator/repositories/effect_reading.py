@@ -31,7 +31,8 @@ _LIST: LiteralString = (
 
 # Only as it was read: an attempt may have begun meanwhile.
 _SETTLE: LiteralString = """
-    UPDATE public.effects SET state = %(state)s, remote_id = %(remote_id)s, update_time = now()
+    UPDATE public.effects SET state = %(state)s, remote_id = %(remote_id)s, update_time = now(),
+           mode = CASE %(state)s WHEN 'DONE' THEN 'ADOPT' ELSE 'EXECUTE' END
      WHERE effect_id = %(effect_id)s AND state = 'UNRESOLVED' AND task_id = %(task_id)s
     RETURNING 1"""
 

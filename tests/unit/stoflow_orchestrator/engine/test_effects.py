@@ -55,6 +55,25 @@ def test_later_attempt_begins_by_what_is_known(state: str, mode: str, generation
     assert changes.changed_effects == {KEY: effect}
 
 
+@pytest.mark.parametrize("state", ["DONE", "UNRESOLVED"])
+def test_what_a_person_settled_is_adopted_by_the_task_it_was_settled_for(state: str) -> None:
+    """Neither the first attempt after it nor a successor of that one looks again, and no generation begins."""
+    job = _job()
+    task, effect = _task(job), _effect(job, state)
+    effect.mode, effect.task_id = "ADOPT", task.task_id
+    begun = Changes(NOW, effects={KEY: effect}).begin_effect(job, task, KEY)
+    assert (begun.state, begun.mode, begun.generation, begun.remote_id) == ("UNRESOLVED", "ADOPT", 4, "r1")
+
+
+def test_what_a_person_settled_is_probed_by_other_tasks() -> None:
+    """A later job asks whether it is still there, as after any effect that was done."""
+    job = _job()
+    effect = _effect(job, "DONE")
+    effect.mode = "ADOPT"
+    begun = Changes(NOW, effects={KEY: effect}).begin_effect(job, _task(job), KEY)
+    assert (begun.mode, begun.generation) == ("PROBE", 5)
+
+
 def test_unresolved_effect_keeps_the_time_of_its_last_possible_send() -> None:
     """The settle time counts from the attempt before, whoever probes."""
     job = _job()

@@ -83,12 +83,16 @@ def _outputs(assignment: task_pb2.TaskAssignment) -> TaskOutputs:
     )
 
 
+# A mode that this version does not know is met with the most careful one.
+_EFFECT_MODES = {mode.value: mode for mode in EffectMode}
+
+
 def _effect(grant: task_pb2.EffectGrant) -> EffectGrant:
     return EffectGrant(
         key=grant.key,
         generation=grant.generation,
         # A mode of a later contract is nothing to execute blindly.
-        mode=EffectMode.EXECUTE if grant.mode == task_pb2.EFFECT_MODE_EXECUTE else EffectMode.PROBE,
+        mode=_EFFECT_MODES.get(grant.mode, EffectMode.PROBE),
         settle_remaining_seconds=grant.settle_remaining.ToNanoseconds() / 1e9,
         remote_id=grant.remote_id,
     )

@@ -144,7 +144,7 @@ async def _bounded(handler: BaseJobHandler, active: ActiveTask, seconds: float) 
 
 
 def _before_anything_was_sent(context: TaskContext, message: str, *, code: str) -> RetryableError:
-    is_open = context.effect is not None and context.effect.mode is EffectMode.PROBE
+    is_open = context.effect is not None and context.effect.mode is not EffectMode.EXECUTE
     # This attempt sent nothing, but an earlier one may have.
     return RetryableError(
         message, effect=EffectOutcome.UNKNOWN if is_open else EffectOutcome.NOT_SENT, code=code

@@ -89,11 +89,14 @@ class PauseJob(ControlCommand):
 
 @dataclass(frozen=True, slots=True)
 class ResumeJob(ControlCommand):
-    """Lets a paused job go on, once the attempt that ran when it was paused has stopped."""
+    """Lets a paused job go on, once the attempt that ran then has stopped; or one that waits for a person."""
 
     def _decide(self, changes: Changes, job: Job) -> ControlOutcome:
         if job.state.is_terminal:
             return ControlOutcome.STATE_INVALID
+        if job.state is JobState.PENDING and job.wait_reason is WaitReason.NEEDS_HUMAN:
+            self._go_on(changes, job)
+            return ControlOutcome.CHANGED
         if job.state is not JobState.PAUSED:
             return ControlOutcome.UNCHANGED
         if job.admit_time is not None:
@@ -102,10 +105,19 @@ class ResumeJob(ControlCommand):
         if job.next_time <= changes.now:
             # Ready at once: nobody has to look for it.
             job.next_time = job.queue_time
+        self._record(changes, job)
+        return ControlOutcome.CHANGED
+
+    def _go_on(self, changes: Changes, job: Job) -> None:
+        job.wait_reason = None
+        job.next_time = job.queue_time
+        self._record(changes, job)
+
+    @staticmethod
+    def _record(changes: Changes, job: Job) -> None:
         changes.touch_job(job)
         changes.record(job, "RESUMED", actor=CALLER_ACTOR)
         changes.stirred.add(job.marketplace)
-        return ControlOutcome.CHANGED
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class SettleEffect(Command[SettleOutcome]):
             # Another attempt has begun since the operator looked.
             return SettleOutcome.ATTEMPT_RUNS
         effect.state = "DONE" if self.remote_id else "NOT_SENT"
+        effect.mode = "ADOPT" if self.remote_id else "EXECUTE"
         effect.remote_id = self.remote_id
         changes.changed_effects[effect.key] = effect
         if job.state is JobState.PENDING and job.wait_reason is WaitReason.NEEDS_HUMAN:

@@ -297,7 +297,8 @@ class AdminServiceServicer:
 
     def SettleEffect(self, request, context):
         """Settles by hand what nobody but a person can tell: that it happened, with the marketplace's id, or that it did not.
-        The job that waits for it goes on: the next attempt adopts what was made, or makes it.
+        The job that waits for it goes on: its next attempt takes what was made without looking again, or makes it. A wait
+        for a person that has nothing to settle is ended by JobService.ResumeJob.
 
         Idempotent by request_id: the same id and body return the effect.
 

@@ -180,7 +180,8 @@ class AdminServiceStub:
     """
     SettleEffect: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SettleEffectRequest, _admin_service_pb2.SettleEffectResponse]
     """Settles by hand what nobody but a person can tell: that it happened, with the marketplace's id, or that it did not.
-    The job that waits for it goes on: the next attempt adopts what was made, or makes it.
+    The job that waits for it goes on: its next attempt takes what was made without looking again, or makes it. A wait
+    for a person that has nothing to settle is ended by JobService.ResumeJob.
 
     Idempotent by request_id: the same id and body return the effect.
 
@@ -362,7 +363,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     SettleEffect: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SettleEffectRequest, _admin_service_pb2.SettleEffectResponse]  # type: ignore[assignment]
     """Settles by hand what nobody but a person can tell: that it happened, with the marketplace's id, or that it did not.
-    The job that waits for it goes on: the next attempt adopts what was made, or makes it.
+    The job that waits for it goes on: its next attempt takes what was made without looking again, or makes it. A wait
+    for a person that has nothing to settle is ended by JobService.ResumeJob.
 
     Idempotent by request_id: the same id and body return the effect.
 
@@ -613,7 +615,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SettleEffectResponse, _abc.Awaitable[_admin_service_pb2.SettleEffectResponse]]:
         """Settles by hand what nobody but a person can tell: that it happened, with the marketplace's id, or that it did not.
-        The job that waits for it goes on: the next attempt adopts what was made, or makes it.
+        The job that waits for it goes on: its next attempt takes what was made without looking again, or makes it. A wait
+        for a person that has nothing to settle is ended by JobService.ResumeJob.
 
         Idempotent by request_id: the same id and body return the effect.
 

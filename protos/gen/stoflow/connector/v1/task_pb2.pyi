@@ -37,6 +37,8 @@ class _EffectModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EffectMode
     """Nothing was ever sent: run."""
     EFFECT_MODE_PROBE: _EffectMode.ValueType  # 2
     """Something may have been sent, or was done before: probe first."""
+    EFFECT_MODE_ADOPT: _EffectMode.ValueType  # 3
+    """A person looked and said that it was done, as remote_id: neither probe nor run, take it for done."""
 
 class EffectMode(_EffectMode, metaclass=_EffectModeEnumTypeWrapper):
     """How an attempt at a task with effect ONCE begins."""
@@ -47,6 +49,8 @@ EFFECT_MODE_EXECUTE: EffectMode.ValueType  # 1
 """Nothing was ever sent: run."""
 EFFECT_MODE_PROBE: EffectMode.ValueType  # 2
 """Something may have been sent, or was done before: probe first."""
+EFFECT_MODE_ADOPT: EffectMode.ValueType  # 3
+"""A person looked and said that it was done, as remote_id: neither probe nor run, take it for done."""
 Global___EffectMode: _TypeAlias = EffectMode  # noqa: Y015
 
 @_typing.final
@@ -268,7 +272,7 @@ class EffectGrant(_message.Message):
     mode: Global___EffectMode.ValueType
     """How to begin."""
     remote_id: _builtins.str
-    """The marketplace's id recorded when the effect was last done; empty when there is none."""
+    """The marketplace's id recorded when the effect was last done; empty when there is none, never with ADOPT."""
     @_builtins.property
     def settle_remaining(self) -> _duration_pb2.Duration:
         """With PROBE: how long from the grant until a probe that finds nothing proves that nothing will appear."""

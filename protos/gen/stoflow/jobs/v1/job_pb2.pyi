@@ -119,7 +119,7 @@ class _WaitReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitReason
     WAIT_REASON_SELLER_OFFLINE: _WaitReason.ValueType  # 4
     """The seller's browser is not connected."""
     WAIT_REASON_NEEDS_HUMAN: _WaitReason.ValueType  # 5
-    """A person must look at it."""
+    """A person must look at it: AdminService.SettleEffect says what became of an effect, ResumeJob has it tried again."""
     WAIT_REASON_CONNECTOR_UNAVAILABLE: _WaitReason.ValueType  # 6
     """No live connector can run it."""
 
@@ -137,7 +137,7 @@ WAIT_REASON_ACCOUNT_RECONNECT_REQUIRED: WaitReason.ValueType  # 3
 WAIT_REASON_SELLER_OFFLINE: WaitReason.ValueType  # 4
 """The seller's browser is not connected."""
 WAIT_REASON_NEEDS_HUMAN: WaitReason.ValueType  # 5
-"""A person must look at it."""
+"""A person must look at it: AdminService.SettleEffect says what became of an effect, ResumeJob has it tried again."""
 WAIT_REASON_CONNECTOR_UNAVAILABLE: WaitReason.ValueType  # 6
 """No live connector can run it."""
 Global___WaitReason: _TypeAlias = WaitReason  # noqa: Y015

@@ -222,9 +222,9 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeJob(self, request, context):
-        """Lets a paused job go on.
+        """Lets a paused job go on, or one that waits for a person (WAIT_REASON_NEEDS_HUMAN): it tries again what it waits at.
 
-        Idempotent: resuming a job that is not paused and has not ended returns it.
+        Idempotent: resuming a job that neither is paused nor waits so, and has not ended, returns it.
 
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.

@@ -136,9 +136,9 @@ class JobServiceStub:
       -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PAUSED", ...}}
     """
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]
-    """Lets a paused job go on.
+    """Lets a paused job go on, or one that waits for a person (WAIT_REASON_NEEDS_HUMAN): it tries again what it waits at.
 
-    Idempotent: resuming a job that is not paused and has not ended returns it.
+    Idempotent: resuming a job that neither is paused nor waits so, and has not ended, returns it.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
@@ -289,9 +289,9 @@ class JobServiceAsyncStub(JobServiceStub):
       -> {"job": {"jobId": "0192f0c4-...", "state": "JOB_STATE_PAUSED", ...}}
     """
     ResumeJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ResumeJobRequest, _job_service_pb2.ResumeJobResponse]  # type: ignore[assignment]
-    """Lets a paused job go on.
+    """Lets a paused job go on, or one that waits for a person (WAIT_REASON_NEEDS_HUMAN): it tries again what it waits at.
 
-    Idempotent: resuming a job that is not paused and has not ended returns it.
+    Idempotent: resuming a job that neither is paused nor waits so, and has not ended, returns it.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
@@ -487,9 +487,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ResumeJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ResumeJobResponse, _abc.Awaitable[_job_service_pb2.ResumeJobResponse]]:
-        """Lets a paused job go on.
+        """Lets a paused job go on, or one that waits for a person (WAIT_REASON_NEEDS_HUMAN): it tries again what it waits at.
 
-        Idempotent: resuming a job that is not paused and has not ended returns it.
+        Idempotent: resuming a job that neither is paused nor waits so, and has not ended, returns it.
 
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.

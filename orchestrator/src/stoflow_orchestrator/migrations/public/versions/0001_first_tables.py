@@ -173,7 +173,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state <> 'DONE' OR remote_id <> ''", name=op.f("ck_effects_done_has_remote_id")),
         sa.CheckConstraint("state IN ('UNRESOLVED', 'DONE', 'NOT_SENT')", name=op.f("ck_effects_state")),
         sa.CheckConstraint("generation > 0", name=op.f("ck_effects_generation")),
-        sa.CheckConstraint("mode IN ('EXECUTE', 'PROBE')", name=op.f("ck_effects_mode")),
+        sa.CheckConstraint("mode IN ('EXECUTE', 'PROBE', 'ADOPT')", name=op.f("ck_effects_mode")),
         sa.PrimaryKeyConstraint("effect_id", name=op.f("pk_effects")),
         sa.UniqueConstraint(
             "account_id",
