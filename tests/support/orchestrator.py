@@ -17,6 +17,8 @@ from stoflow.accounts.v1 import account_pb2, account_service_pb2, account_servic
 from stoflow.admin.v1 import admin_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
+    preview_service_pb2_grpc,
+    price_service_pb2_grpc,
     product_pb2,
     product_service_pb2,
     product_service_pb2_grpc,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceAsyncStub
     from stoflow.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from stoflow.catalog.v1.listing_service_pb2_grpc import ListingServiceAsyncStub
+    from stoflow.catalog.v1.preview_service_pb2_grpc import PreviewServiceAsyncStub
+    from stoflow.catalog.v1.price_service_pb2_grpc import PriceServiceAsyncStub
     from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceAsyncStub
     from stoflow.catalog.v1.reference_service_pb2_grpc import ReferenceServiceAsyncStub
     from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub
@@ -91,6 +95,8 @@ class Stubs:
         self.reference: ReferenceServiceAsyncStub = reference_service_pb2_grpc.ReferenceServiceStub(
             self.channel
         )
+        self.prices: PriceServiceAsyncStub = price_service_pb2_grpc.PriceServiceStub(self.channel)
+        self.previews: PreviewServiceAsyncStub = preview_service_pb2_grpc.PreviewServiceStub(self.channel)
         self.listings: ListingServiceAsyncStub = listing_service_pb2_grpc.ListingServiceStub(self.channel)
         self.accounts: AccountServiceAsyncStub = account_service_pb2_grpc.AccountServiceStub(self.channel)
         self.jobs: JobServiceAsyncStub = job_service_pb2_grpc.JobServiceStub(self.channel)

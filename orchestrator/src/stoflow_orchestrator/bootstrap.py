@@ -17,6 +17,8 @@ from stoflow.accounts.v1 import account_service_pb2_grpc
 from stoflow.admin.v1 import admin_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
+    preview_service_pb2_grpc,
+    price_service_pb2_grpc,
     product_service_pb2_grpc,
     reference_service_pb2_grpc,
 )
@@ -49,6 +51,8 @@ from stoflow_orchestrator.rpc.batches import BatchServicer
 from stoflow_orchestrator.rpc.connector import ConnectorServicer
 from stoflow_orchestrator.rpc.jobs import JobServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
+from stoflow_orchestrator.rpc.preview import PreviewServicer
+from stoflow_orchestrator.rpc.prices import PriceServicer
 from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
 from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
@@ -72,6 +76,8 @@ from stoflow_orchestrator.services.job_reading import JobReading
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
 from stoflow_orchestrator.services.planning import Planner
+from stoflow_orchestrator.services.preview import PreviewService
+from stoflow_orchestrator.services.prices import PriceService
 from stoflow_orchestrator.services.product_changes import ProductChanges
 from stoflow_orchestrator.services.product_import import ProductImportService
 from stoflow_orchestrator.services.products import ProductService
@@ -256,6 +262,14 @@ def _add_servicers(
     server.add(
         reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server,
         ReferenceServicer(ReferenceService(database), MappingService(database)),
+    )
+    server.add(
+        price_service_pb2_grpc.add_PriceServiceServicer_to_server,
+        PriceServicer(PriceService(database, tenants, snapshots)),
+    )
+    server.add(
+        preview_service_pb2_grpc.add_PreviewServiceServicer_to_server,
+        PreviewServicer(PreviewService(tenants, submissions, snapshots, addresses)),
     )
     server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)

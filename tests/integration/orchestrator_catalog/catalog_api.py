@@ -20,6 +20,7 @@ from sqlalchemy import text
 from stoflow.accounts.v1 import account_pb2, account_service_pb2, account_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
+    price_service_pb2_grpc,
     product_pb2,
     product_service_pb2,
     product_service_pb2_grpc,
@@ -33,6 +34,7 @@ from stoflow_orchestrator.migrations.runner import upgrade_public
 from stoflow_orchestrator.repositories.database import Database, create_migration_engine
 from stoflow_orchestrator.rpc.accounts import AccountServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
+from stoflow_orchestrator.rpc.prices import PriceServicer
 from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
 from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
@@ -42,6 +44,7 @@ from stoflow_orchestrator.services.image_store import ImageStore
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
+from stoflow_orchestrator.services.prices import PriceService
 from stoflow_orchestrator.services.product_changes import ProductChanges
 from stoflow_orchestrator.services.product_import import ProductImportService
 from stoflow_orchestrator.services.products import ProductService
@@ -125,10 +128,14 @@ class CatalogApi:
             reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server,
             ReferenceServicer(ReferenceService(database), MappingService(database)),
         )
+        snapshots = SnapshotLoader(database)
+        server.add(
+            price_service_pb2_grpc.add_PriceServiceServicer_to_server,
+            PriceServicer(PriceService(database, directory, snapshots)),
+        )
         server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
         channel = open_channel(await server.start())
         credentials = CredentialService(database, directory, box)
-        snapshots = SnapshotLoader(database)
         return cls(database, server, channel, store, snapshots, credentials, resumed)
 
     async def stop(self) -> None:
@@ -147,6 +154,10 @@ class CatalogApi:
     @property
     def reference(self) -> reference_service_pb2_grpc.ReferenceServiceAsyncStub:
         return reference_service_pb2_grpc.ReferenceServiceStub(self.channel)
+
+    @property
+    def prices(self) -> price_service_pb2_grpc.PriceServiceAsyncStub:
+        return price_service_pb2_grpc.PriceServiceStub(self.channel)
 
     @property
     def listings(self) -> listing_service_pb2_grpc.ListingServiceAsyncStub:

@@ -182,7 +182,9 @@ async def test_operators_mapping_wins_until_it_is_deleted(api: CatalogApi) -> No
     product_id = UUID((await api.new_product(tenant_id, category="home")).product_id)
 
     async def category() -> str:
-        return (await api.snapshots.load(tenant_id, [product_id], "ebay"))[product_id].mappings["category"]
+        return (await api.snapshots.load(tenant_id, [product_id], "ebay"))[product_id].message.mappings[
+            "category"
+        ]
 
     assert await category() == "7"
     delete = rpc.DeleteMappingsRequest(
@@ -302,7 +304,7 @@ async def test_snapshot_translates_every_word(api: CatalogApi) -> None:
         materials=["Cotton"],
     )
     product_id = UUID(product.product_id)
-    snapshot = (await api.snapshots.load(tenant_id, [product_id], "ebay"))[product_id]
+    snapshot = (await api.snapshots.load(tenant_id, [product_id], "ebay"))[product_id].message
     assert dict(snapshot.mappings) == {"brand": "53", "color": "27", "size": "208"}
     assert {name: list(found.values) for name, found in snapshot.value_lists.items()} == {
         "color": ["27", "7"]

@@ -65,7 +65,7 @@ async def test_snapshot_speaks_the_marketplaces_words(api: CatalogApi) -> None:
     product_id = UUID(product.product_id)
     for shade in (3, 1, 2):
         product = await api.add_image(tenant_id, product.product_id, picture(color=(shade, 0, 0)))
-    ebay = (await api.snapshots.load(tenant_id, [product_id], "ebay"))[product_id]
+    ebay = (await api.snapshots.load(tenant_id, [product_id], "ebay"))[product_id].message
     assert dict(ebay.mappings) == {"category": "63861", "condition": "USED_GOOD"}
     assert (ebay.product.content.title, ebay.product.content.description) == ("Short", "Worn twice.")
     assert ebay.product.content.price == Money(currency_code="EUR", amount_minor=4500)
@@ -74,11 +74,11 @@ async def test_snapshot_speaks_the_marketplaces_words(api: CatalogApi) -> None:
     assert [image.url for image in ebay.product.images] == [""] * 3
     assert (ebay.product.version, ebay.product.tenant_id) == (4, tenant_id)
     assert ebay.product.content.attributes["Size"].values == ["M"]
-    etsy = (await api.snapshots.load(tenant_id, [product_id], "etsy"))[product_id]
+    etsy = (await api.snapshots.load(tenant_id, [product_id], "etsy"))[product_id].message
     assert dict(etsy.mappings) == {"category": "77"}
     assert (etsy.product.content.title, etsy.product.content.description) == ("Linen dress", "Handmade")
     assert etsy.product.content.price.amount_minor == 3900
-    vinted = (await api.snapshots.load(tenant_id, [product_id], "vinted"))[product_id]
+    vinted = (await api.snapshots.load(tenant_id, [product_id], "vinted"))[product_id].message
     assert (dict(vinted.mappings), vinted.product.content.title) == ({}, "Linen dress")
 
 
@@ -111,5 +111,5 @@ async def test_number_of_statements_does_not_grow_with_products(api: CatalogApi)
         found = await api.snapshots.load(tenant_id, product_ids, "ebay")
     assert len(for_one) == len(for_all) == 2
     assert len(found) == 1000
-    assert {len(snapshot.product.images) for snapshot in found.values()} == {3}
-    assert {dict(snapshot.mappings)["category"] for snapshot in found.values()} == {"1"}
+    assert {len(snapshot.message.product.images) for snapshot in found.values()} == {3}
+    assert {dict(snapshot.message.mappings)["category"] for snapshot in found.values()} == {"1"}

@@ -267,6 +267,29 @@ _REFERENCE: Final = {
         lambda w: as_fields(marketplace=w.marketplace, keys=[_RED]), {"marketplace": REMEMBERED}
     ),
 }
+_PRICES: Final = {
+    "PriceService.GetPriceRule": Entry(_account, _ACCOUNT_IDS),
+    "PriceService.SetPriceRule": Entry(
+        lambda w: {**_account_call(w), "etag": "v0", "rule": {"coefficient": "1.1"}},
+        _ACCOUNT_IDS,
+        {"changed since": (lambda w: {**_account_call(w), "etag": "v7"}, "ABORTED ETAG_MISMATCH")},
+    ),
+    "PriceService.PreviewPrices": Entry(_account, {**_ACCOUNT_IDS, "product_ids": NO_PRODUCT}),
+    "PreviewService.PreviewPublish": Entry(
+        lambda w: {**_account(w), "product_id": w.product_id},
+        {**_ACCOUNT_IDS, "product_id": NO_PRODUCT},
+        {
+            "no such action": (
+                lambda w: {**_account(w), "product_id": w.product_id, "action": "dance"},
+                "INVALID_ARGUMENT ACTION_NOT_FOUND",
+            ),
+            "no such site": (
+                lambda w: {**_account(w), "product_id": w.product_id, "site": "MOON"},
+                "INVALID_ARGUMENT SITE_NOT_ALLOWED",
+            ),
+        },
+    ),
+}
 _ACCOUNTS: Final = {
     "AccountService.CreateAccount": Entry(
         lambda w: as_fields(
@@ -445,6 +468,7 @@ TABLE: Final[Mapping[str, Entry]] = {
     **_TENANTS,
     **_CATALOG,
     **_REFERENCE,
+    **_PRICES,
     **_ACCOUNTS,
     **_JOBS,
     **_CONNECTORS,

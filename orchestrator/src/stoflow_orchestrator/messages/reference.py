@@ -25,14 +25,15 @@ def attribute_name(attribute: ReferenceAttribute.ValueType) -> str:
     return ReferenceAttribute.Name(attribute).removeprefix(ATTRIBUTE_PREFIX).lower()
 
 
-def _attribute(name: str) -> ReferenceAttribute.ValueType:
+def attribute_of(name: str) -> ReferenceAttribute.ValueType:
+    """Returns the attribute of a name."""
     return ReferenceAttribute.Value(ATTRIBUTE_PREFIX + name.upper())
 
 
 def value_message(row: Row[Any]) -> ReferenceValue:
     """Converts a reference value."""
     source = REFERENCE_SOURCE_OPERATOR if row.source == "operator" else REFERENCE_SOURCE_DEFAULT
-    return ReferenceValue(attribute=_attribute(row.attribute), key=row.key, name=row.name, source=source)
+    return ReferenceValue(attribute=attribute_of(row.attribute), key=row.key, name=row.name, source=source)
 
 
 def mapping_message(marketplace: str, row: Row[Any]) -> Mapping:
@@ -40,7 +41,7 @@ def mapping_message(marketplace: str, row: Row[Any]) -> Mapping:
     is_chosen = row.operator_value is not None
     return Mapping(
         marketplace=marketplace,
-        key=MappingKey(attribute=_attribute(row.attribute), key=row.key),
+        key=MappingKey(attribute=attribute_of(row.attribute), key=row.key),
         value=row.operator_value if is_chosen else row.default_value,
         source=REFERENCE_SOURCE_OPERATOR if is_chosen else REFERENCE_SOURCE_DEFAULT,
         default_value=row.default_value or "",

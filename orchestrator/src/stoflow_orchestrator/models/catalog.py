@@ -127,6 +127,11 @@ class Account(TenantBase):
     # The default first.
     sites: Mapped[list[str]] = mapped_column(ARRAY(Text()))
     settings: Mapped[Json]
+    # stoflow_orchestrator.pricing.PriceRule; null takes prices as they are.
+    price_rule: Mapped[Json | None]
+    # Counts the changes of the rule.
+    price_rule_version: Mapped[BigInt] = mapped_column(server_default="0")
+    price_rule_time: Mapped[datetime | None]
     # AES-256-GCM over JSON {access_token, refresh_token}, bound to tenant and account.
     credentials: Mapped[bytes]
     access_token_expire_time: Mapped[datetime | None]

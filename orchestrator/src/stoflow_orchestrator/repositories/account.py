@@ -23,6 +23,9 @@ def _accounts() -> Select[*tuple[Any, ...]]:
         Account.display_name,
         Account.sites,
         Account.settings,
+        Account.price_rule,
+        Account.price_rule_version,
+        Account.price_rule_time,
         Account.create_time,
         Account.update_time,
         AccountGate.state,
@@ -87,6 +90,21 @@ class AccountRepository:
             .with_for_update(of=AccountGate)
         )
         return found.first() is not None
+
+    async def set_price_rule(self, account_id: UUID, rule: dict[str, Any] | None, version: int) -> bool:
+        """Replaces an account's price rule if it still has this version; tells whether it had."""
+        updated = await self._connection.execute(
+            update(Account)
+            .where(Account.account_id == account_id, Account.price_rule_version == version)
+            .values(
+                price_rule=rule,
+                price_rule_version=Account.price_rule_version + 1,
+                # Not now(): that is when this transaction began, before it waited for the row.
+                price_rule_time=func.clock_timestamp(),
+            )
+            .returning(Account.account_id)
+        )
+        return updated.first() is not None
 
     async def set_state(self, account_id: UUID, state: str) -> None:
         """Sets CONNECTED, just authorized, or RECONNECT_REQUIRED, for callers and for admission alike."""

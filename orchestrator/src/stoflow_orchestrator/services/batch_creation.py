@@ -8,7 +8,7 @@ from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
 from stoflow.connector.v1.manifest_pb2 import ActionSpec
-from stoflow.connector.v1.task_pb2 import ProductSnapshot, TaskAssignment
+from stoflow.connector.v1.task_pb2 import TaskAssignment
 from stoflow.jobs.v1.batch_service_pb2 import CreateBatchRequest
 
 from stoflow_orchestrator.engine.bulk_intake import BulkIntake
@@ -17,7 +17,7 @@ from stoflow_orchestrator.engine.new_batch import NewBatch, NewBatchJob
 from stoflow_orchestrator.repositories.mutation import Mutation
 from stoflow_orchestrator.services.idempotency import describe_mutation, repeated_result
 from stoflow_orchestrator.services.planning import plan_tasks, product_violations
-from stoflow_orchestrator.services.snapshots import SnapshotLoader
+from stoflow_orchestrator.services.snapshots import Snapshot, SnapshotLoader
 from stoflow_orchestrator.services.submission import Submission, Submissions
 from stoflow_orchestrator.services.tenants import TenantDirectory
 from stoflow_orchestrator.storable import check_storable
@@ -66,7 +66,9 @@ class BatchCreation:
         if len(set(product_ids)) < len(product_ids):
             # The same id may be written in several ways.
             raise InvalidArgumentError([FieldViolation("product_ids", "must name each product once")])
-        snapshots = await self._snapshots.load(request.tenant_id, product_ids, submission.marketplace)
+        snapshots = await self._snapshots.load(
+            request.tenant_id, product_ids, submission.marketplace, submission.price_rule
+        )
         _check_found(request, product_ids, snapshots)
         jobs = await _plan_jobs(submission.action, product_ids, snapshots)
         return await self._insert(mutation, _describe(mutation, batch_id, submission, jobs))
@@ -81,7 +83,7 @@ class BatchCreation:
 
 
 def _check_found(
-    request: CreateBatchRequest, product_ids: Sequence[UUID], found: Mapping[UUID, ProductSnapshot]
+    request: CreateBatchRequest, product_ids: Sequence[UUID], found: Mapping[UUID, Snapshot]
 ) -> None:
     missing = [
         FieldViolation(f"product_ids[{index}]", f"there is no product {product_id}")
@@ -102,7 +104,7 @@ def _index(violation: FieldViolation) -> int:
 
 
 async def _plan_jobs(
-    action: ActionSpec, product_ids: Sequence[UUID], snapshots: Mapping[UUID, ProductSnapshot]
+    action: ActionSpec, product_ids: Sequence[UUID], snapshots: Mapping[UUID, Snapshot]
 ) -> list[NewBatchJob]:
     """Plans each product's job.
 
@@ -116,7 +118,8 @@ async def _plan_jobs(
     for index, product_id in enumerate(product_ids):
         if index % PRODUCTS_A_TURN == 0:
             await asyncio.sleep(0)
-        snapshot = snapshots[product_id]
+        snapshot = snapshots[product_id].message
+        violations += snapshots[product_id].price.violations(f"product_ids[{index}]")
         violations += product_violations(schema, snapshot, f"product_ids[{index}]")
         # A plan depends on nothing of the product but its number of images.
         images = len(snapshot.product.images)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
-from stoflow.connector.v1.task_pb2 import ProductSnapshot
 from stoflow.jobs.v1.job_pb2 import Job
 from stoflow.jobs.v1.job_service_pb2 import CreateJobRequest
 
@@ -16,7 +15,7 @@ from stoflow_orchestrator.repositories.mutation import Mutation
 from stoflow_orchestrator.services.idempotency import describe_mutation
 from stoflow_orchestrator.services.job_reading import JobReading
 from stoflow_orchestrator.services.planning import check_product, plan_tasks
-from stoflow_orchestrator.services.snapshots import SnapshotLoader
+from stoflow_orchestrator.services.snapshots import Snapshot, SnapshotLoader
 from stoflow_orchestrator.services.submission import Submission, Submissions
 from stoflow_orchestrator.services.tenants import TenantDirectory
 from stoflow_orchestrator.storable import check_storable
@@ -63,16 +62,16 @@ class JobCreation:
             return await self._reading.get(request.tenant_id, job_id)
         return new_job_message(new_job, intake.create_time)
 
-    async def _get_snapshot(
-        self, request: CreateJobRequest, submission: Submission
-    ) -> ProductSnapshot | None:
+    async def _get_snapshot(self, request: CreateJobRequest, submission: Submission) -> Snapshot | None:
         if not request.product_id:
             if submission.action.requires_product:
                 violation = FieldViolation("product_id", f"the action {request.action} needs a product")
                 raise InvalidArgumentError([violation])
             return None
         product_id = UUID(request.product_id)
-        snapshot = await self._snapshots.load_one(request.tenant_id, product_id, submission.marketplace)
+        snapshot = await self._snapshots.load_one(
+            request.tenant_id, product_id, submission.marketplace, submission.price_rule
+        )
         if snapshot is None:
             raise NotFoundError(
                 f"Tenant {request.tenant_id} has no product {request.product_id}.",
@@ -83,11 +82,11 @@ class JobCreation:
 
 
 def _describe(
-    mutation: Mutation, request: CreateJobRequest, submission: Submission, snapshot: ProductSnapshot | None
+    mutation: Mutation, request: CreateJobRequest, submission: Submission, snapshot: Snapshot | None
 ) -> NewJob:
     if snapshot is not None:
-        check_product(submission.action, snapshot)
-        submission.assignment.product.CopyFrom(snapshot)
+        check_product(submission.action, snapshot.message, snapshot.price.violations("product"))
+        submission.assignment.product.CopyFrom(snapshot.message)
     return NewJob(
         request_id=mutation.request_id,
         method=mutation.method,
@@ -105,7 +104,7 @@ def _describe(
         max_retries=submission.max_retries,
         not_before_time=submission.not_before_time,
         expire_after_seconds=submission.expire_after_seconds,
-        tasks=plan_tasks(submission.action, snapshot),
+        tasks=plan_tasks(submission.action, None if snapshot is None else snapshot.message),
         is_duplicate=request.allow_duplicate,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,18 +87,29 @@ def check_options(action: ActionSpec, options: dict[str, Any]) -> None:
     Raises:
         InvalidArgumentError: OPTIONS_INVALID, with every violation.
     """
-    violations = schema_violations(action.options_schema, options, "options")
-    if violations:
+    if violations := option_violations(action, options):
         raise InvalidArgumentError(violations, reason="OPTIONS_INVALID")
 
 
-def check_product(action: ActionSpec, snapshot: ProductSnapshot) -> None:
+def option_violations(action: ActionSpec, options: dict[str, Any]) -> list[FieldViolation]:
+    """Lists what is wrong with a job's options."""
+    return schema_violations(action.options_schema, options, "options")
+
+
+def check_product(
+    action: ActionSpec, snapshot: ProductSnapshot, others: Sequence[FieldViolation] = ()
+) -> None:
     """Checks whether the marketplace would take the product, as far as the action's schema tells.
+
+    Args:
+        action: What is to be done.
+        snapshot: The product.
+        others: What else is wrong with it.
 
     Raises:
         InvalidArgumentError: PRODUCT_REFUSED, with every violation.
     """
-    violations = product_violations(action.product_schema, snapshot, "product")
+    violations = [*product_violations(action.product_schema, snapshot, "product"), *others]
     if violations:
         raise InvalidArgumentError(violations, reason="PRODUCT_REFUSED")
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row
 from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
 from stoflow_orchestrator.messages.product import fill_product_for_marketplace
+from stoflow_orchestrator.pricing import PriceError, PriceRule
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.product import ProductRepository
 from stoflow_orchestrator.repositories.reference import ReferenceRepository
-from stoflow_orchestrator.services.vocabulary import LIST_ATTRIBUTES, Mappings, Word, product_words
+from stoflow_orchestrator.services.vocabulary import LIST_ATTRIBUTES, Word, product_words
 from stoflow_service_kit.batching import Batcher
+from stoflow_service_kit.errors import FieldViolation
 
 # Other calls are served in between.
 PRODUCTS_A_TURN = 250
@@ -28,21 +31,78 @@ class _Wanted(NamedTuple):
     product_id: UUID
 
 
+PriceSource = Literal["PRODUCT", "RULE", "OVERRIDE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """How a snapshot came to its price.
+
+    Attributes:
+        base_currency: Of what the rule was applied to.
+        base_minor: What the rule was applied to.
+        source: What decided.
+        problem: Why the rule cannot be applied; empty when it can.
+    """
+
+    base_currency: str
+    base_minor: int
+    source: PriceSource
+    problem: str = ""
+
+    def violations(self, field: str) -> list[FieldViolation]:
+        """Lists what is wrong with the price of the product at a path of the request."""
+        return [FieldViolation(f"{field}.product.content.price", self.problem)] if self.problem else []
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a job carries, and how it came about.
+
+    Attributes:
+        message: What a job carries.
+        price: How it came to its price.
+        words: The product's own words, each with the marketplace's value or None.
+    """
+
+    message: ProductSnapshot
+    price: Price
+    words: Sequence[tuple[Word, str | None]]
+
+    def priced(self, rule: PriceRule | None) -> Snapshot:
+        """Returns the snapshot with the price that an account's rule makes; an override's price stays."""
+        if rule is None or self.price.source == "OVERRIDE":
+            return self
+        # A copy: the same snapshot may be given to callers with other rules.
+        message = ProductSnapshot()
+        message.CopyFrom(self.message)
+        base = self.price
+        try:
+            amount = rule.apply(base.base_currency, base.base_minor)
+        except PriceError as error:
+            return replace(self, price=Price(base.base_currency, base.base_minor, "RULE", str(error)))
+        message.product.content.price.amount_minor = amount
+        return replace(self, message=message, price=Price(base.base_currency, base.base_minor, "RULE"))
+
+
 class SnapshotLoader:
     """Reads many products at once, in a number of statements that does not depend on how many."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._single: Batcher[_Wanted, ProductSnapshot | None] = Batcher(
+        self._single: Batcher[_Wanted, Snapshot | None] = Batcher(
             "snapshots", self._load_group, workers=LOOKS_AT_ONCE
         )
 
-    async def load_one(self, tenant_id: int, product_id: UUID, marketplace: str) -> ProductSnapshot | None:
+    async def load_one(
+        self, tenant_id: int, product_id: UUID, marketplace: str, price_rule: PriceRule | None = None
+    ) -> Snapshot | None:
         """Returns a snapshot of one product, read together with those that other callers wait for."""
-        return await self._single.submit(_Wanted(tenant_id, marketplace, product_id))
+        snapshot = await self._single.submit(_Wanted(tenant_id, marketplace, product_id))
+        return None if snapshot is None else snapshot.priced(price_rule)
 
-    async def _load_group(self, group: Sequence[_Wanted]) -> list[ProductSnapshot | None]:
-        found: dict[_Wanted, ProductSnapshot] = {}
+    async def _load_group(self, group: Sequence[_Wanted]) -> list[Snapshot | None]:
+        found: dict[_Wanted, Snapshot] = {}
         for tenant_id, marketplace in {(wanted.tenant_id, wanted.marketplace) for wanted in group}:
             product_ids = {w.product_id for w in group if w[:2] == (tenant_id, marketplace)}
             snapshots = await self.load(tenant_id, list(product_ids), marketplace)
@@ -50,8 +110,12 @@ class SnapshotLoader:
         return [found.get(wanted) for wanted in group]
 
     async def load(
-        self, tenant_id: int, product_ids: Sequence[UUID], marketplace: str
-    ) -> dict[UUID, ProductSnapshot]:
+        self,
+        tenant_id: int,
+        product_ids: Sequence[UUID],
+        marketplace: str,
+        price_rule: PriceRule | None = None,
+    ) -> dict[UUID, Snapshot]:
         """Returns a snapshot of each product that exists; a missing product is absent.
 
         The marketplace's override is applied. Images are in order, without addresses: those are signed when a
@@ -61,6 +125,7 @@ class SnapshotLoader:
             tenant_id: A tenant that exists.
             product_ids: Which products.
             marketplace: Whose override and mappings to use.
+            price_rule: What makes the price, unless the marketplace's override has one; None leaves it as it is.
         """
         if not product_ids:
             return {}
@@ -69,15 +134,17 @@ class SnapshotLoader:
             words = [_words(row) for row in rows]
             keys = {(word.attribute, key) for mine in words for word in mine for key in word.keys}
             mappings = await ReferenceRepository(connection).find_mappings(marketplace, keys)
-        snapshots: dict[UUID, ProductSnapshot] = {}
+        snapshots: dict[UUID, Snapshot] = {}
         for index, row in enumerate(rows):
             if index % PRODUCTS_A_TURN == 0:
                 await asyncio.sleep(0)
             snapshot = ProductSnapshot()
             fill_product_for_marketplace(snapshot.product, tenant_id, row, marketplace)
-            _translate(snapshot, words[index], mappings)
+            translated = [(word, word.translate(mappings)) for word in words[index]]
+            _fill_mappings(snapshot, translated)
             _apply_category(snapshot, row, marketplace)
-            snapshots[row.product_id] = snapshot
+            price = _base_price(snapshot, row, marketplace)
+            snapshots[row.product_id] = Snapshot(snapshot, price, translated).priced(price_rule)
         return snapshots
 
 
@@ -92,9 +159,9 @@ def _words(row: Row[Any]) -> list[Word]:
     )
 
 
-def _translate(snapshot: ProductSnapshot, words: Sequence[Word], mappings: Mappings) -> None:
-    for word in words:
-        if (value := word.translate(mappings)) is None:
+def _fill_mappings(snapshot: ProductSnapshot, words: Sequence[tuple[Word, str | None]]) -> None:
+    for word, value in words:
+        if value is None:
             continue
         if word.attribute not in snapshot.mappings:
             snapshot.mappings[word.attribute] = value
@@ -107,3 +174,9 @@ def _apply_category(snapshot: ProductSnapshot, row: Row[Any], marketplace: str) 
     # An empty one is as good as none: no marketplace has a category without an id.
     if category:
         snapshot.mappings["category"] = category
+
+
+def _base_price(snapshot: ProductSnapshot, row: Row[Any], marketplace: str) -> Price:
+    price = snapshot.product.content.price
+    is_override = "price_minor" in row.overrides.get(marketplace, {})
+    return Price(price.currency_code, price.amount_minor, "OVERRIDE" if is_override else "PRODUCT")

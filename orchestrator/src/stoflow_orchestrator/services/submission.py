@@ -16,11 +16,12 @@ from stoflow.jobs.v1.batch_service_pb2 import CreateBatchRequest
 from stoflow.jobs.v1.job_service_pb2 import CreateJobRequest
 
 from stoflow_orchestrator.messages.times import to_datetime
+from stoflow_orchestrator.pricing import PriceRule, rule_from_json
 from stoflow_orchestrator.repositories.account import AccountRepository
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.mutation import Mutation, MutationRepository
 from stoflow_orchestrator.services.idempotency import repeated_result
-from stoflow_orchestrator.services.planning import Planner, check_options, find_action
+from stoflow_orchestrator.services.planning import Planner, check_options, find_action, option_violations
 from stoflow_service_kit.batching import Batcher
 from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
 
@@ -37,6 +38,7 @@ class Submission:
     Attributes:
         assignment: What the assignments of all its jobs share; the product is missing.
         not_before_time: None for now.
+        price_rule: What makes the account's prices; None leaves them as they are.
     """
 
     account_id: UUID
@@ -49,6 +51,7 @@ class Submission:
     max_retries: int
     not_before_time: datetime | None
     expire_after_seconds: float
+    price_rule: PriceRule | None
 
 
 class _Look(NamedTuple):
@@ -99,8 +102,20 @@ class Submissions:
             (first.get((x.tenant_id, x.request_id)), accounts.get((x.tenant_id, x.account_id))) for x in looks
         ]
 
-    async def check(self, request: Request, account: Row[Any] | None) -> Submission:
+    async def find_account(self, tenant_id: int, account_id: UUID) -> Row[Any] | None:
+        """Returns the account, if there is such an account."""
+        async with self._database.tenant_reading(tenant_id) as connection:
+            return (await AccountRepository(connection).find_all({account_id})).get(account_id)
+
+    async def check(
+        self, request: Request, account: Row[Any] | None, violations: list[FieldViolation] | None = None
+    ) -> Submission:
         """Checks everything but products.
+
+        Args:
+            request: What is asked for.
+            account: The account that it names.
+            violations: Takes what is wrong with the options, instead of an error.
 
         Raises:
             NotFoundError: ACCOUNT_NOT_FOUND or MARKETPLACE_NOT_FOUND.
@@ -116,7 +131,11 @@ class Submissions:
         manifest = await self._planner.get_manifest(account.marketplace)
         action = find_action(manifest, request.action)
         site = _choose_site(request, account)
-        check_options(action, json_format.MessageToDict(request.options))
+        options = json_format.MessageToDict(request.options)
+        if violations is None:
+            check_options(action, options)
+        else:
+            violations += option_violations(action, options)
         assignment = TaskAssignment(action=action.name, manifest_version=manifest.version, site=site)
         assignment.account.account_id = request.account_id
         json_format.ParseDict(account.settings, assignment.account.settings)
@@ -134,6 +153,7 @@ class Submissions:
             max_retries=request.max_retries if has_retries else action.default_max_retries,
             not_before_time=not_before,
             expire_after_seconds=action.expire_after.ToTimedelta().total_seconds(),
+            price_rule=None if account.price_rule is None else rule_from_json(account.price_rule),
         )
 
 
