@@ -4,8 +4,8 @@ from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
 from stoflow_connector_sdk import ConnectorDefinition, TaskContext, TaskResult, TaskSpec
 from stoflow_connector_sdk.conformance import ConnectorConformance
-from stoflow_connector_sdk.runtime.structs import struct_to_dict
 from stoflow_connector_sdk.testing import InMemoryOrchestrator, run_against
+from stoflow_service_kit.structs import struct_to_dict
 from tests.conformance.connector_sdk import example
 
 

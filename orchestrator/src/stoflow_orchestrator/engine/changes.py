@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -24,6 +25,12 @@ ORCHESTRATOR_ACTOR = "orchestrator"
 # Characters of a failure in an event.
 MAX_EVENT_TEXT = 500
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=1_000)
+def connector_actor(instance_id: UUID) -> str:
+    """Names a connector instance in histories."""
+    return f"connector:{instance_id}"
 
 
 class HistoryEntry(NamedTuple):
@@ -184,7 +191,7 @@ class Changes:
             tenant_id=job.tenant_id,
             marketplace=job.marketplace,
             action=job.action,
-            job_id=str(job.job_id),
+            job_id=job.text_id,
             run=job.run,
         )
         set_timestamp(event.occur_time, self.now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from google.protobuf import json_format
 from stoflow.connector.v1 import task_pb2
 from stoflow.connector.v1.manifest_pb2 import TaskSpec
 
@@ -13,6 +12,7 @@ from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.intake import plan_task
 from stoflow_orchestrator.engine.records import Job, Task
 from stoflow_orchestrator.lifecycle import TaskEvent, TaskState, next_task_state
+from stoflow_service_kit.structs import struct_to_json
 
 MAX_TASKS = 1_000
 MAX_INPUT_BYTES = 256 * 1024
@@ -85,7 +85,7 @@ def _make_task(job: Job, position: int, spec: TaskSpec, entry: task_pb2.FollowUp
         settle_seconds=planned.settle_seconds,
         start_to_close_seconds=planned.start_to_close_seconds,
         schedule_to_start_seconds=planned.schedule_to_start_seconds,
-        input=json_format.MessageToJson(entry.input, indent=None) if entry.HasField("input") else None,
+        input=struct_to_json(entry.input) if entry.HasField("input") else None,
         state=TaskState.PENDING,
         attempt_count=0,
         failure_count=0,

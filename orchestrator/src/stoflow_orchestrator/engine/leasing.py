@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from google.protobuf import json_format
 from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.connector.v1 import task_pb2
 
-from stoflow_orchestrator.engine.changes import Changes
+from stoflow_orchestrator.engine.changes import Changes, connector_actor
 from stoflow_orchestrator.engine.durations import set_duration
 from stoflow_orchestrator.engine.records import Job, Output, Task, effect_key
 from stoflow_orchestrator.lifecycle import TaskEvent, next_task_state
+from stoflow_service_kit.structs import fill_struct_from_json
 
 
 def take_lease(
@@ -30,7 +30,7 @@ def take_lease(
     if task.is_once:
         changes.begin_effect(job, task, effect_key(job, task))
     changes.touch_task(task)
-    changes.record(job, "TASK_STARTED", task=task, actor=f"connector:{instance_id}")
+    changes.record(job, "TASK_STARTED", task=task, actor=connector_actor(instance_id))
 
 
 def extend_lease(changes: Changes, task: Task, lease: timedelta) -> None:
@@ -48,7 +48,7 @@ def fill_grant(changes: Changes, job: Job, task: Task, lease: timedelta, result:
     if task.item_index is not None:
         assignment.item_index = task.item_index
     if task.input is not None:
-        json_format.Parse(task.input, assignment.input)
+        fill_struct_from_json(assignment.input, task.input)
     assignment.attempt = task.attempt_count
     set_duration(assignment.lease, lease)
     set_duration(assignment.start_to_close_timeout, timedelta(seconds=task.start_to_close_seconds))
@@ -63,7 +63,7 @@ def _add_output(assignment: task_pb2.TaskAssignment, earlier: Output) -> None:
     if earlier.item_index is not None:
         output.item_index = earlier.item_index
     if earlier.output is not None:
-        json_format.Parse(earlier.output, output.output)
+        fill_struct_from_json(output.output, earlier.output)
 
 
 def _add_effect(changes: Changes, job: Job, task: Task, assignment: task_pb2.TaskAssignment) -> None:

@@ -117,7 +117,7 @@ def end(
     stop(changes, job)
     changes.ended_jobs.add(job.job_id)
     changes.record(job, job.state, failure=job.failure if failure is not None else None, actor=actor)
-    fact = changes.new_fact(job, f"run:{job.job_id}:{job.run}").run_finished
+    fact = changes.new_fact(job, f"run:{job.text_id}:{job.run}").run_finished
     fact.state = job_pb2.JobState.Value(f"JOB_STATE_{job.state}")
     if job.start_time is not None:
         set_duration(fact.queue_duration, job.start_time - job.queue_time)
@@ -170,9 +170,9 @@ def record_attempt(
     changes: Changes, job: Job, task: Task, outcome: int, failure: failure_pb2.Failure | None
 ) -> None:
     """Appends the result event of an attempt that has just ended."""
-    event = changes.new_fact(job, f"attempt:{task.task_id}:{job.run}:{task.attempt_count}")
+    event = changes.new_fact(job, f"attempt:{task.text_id}:{job.run}:{task.attempt_count}")
     fact = event.attempt_finished
-    fact.task_id = str(task.task_id)
+    fact.task_id = task.text_id
     fact.task_name = task.name
     fact.attempt = task.attempt_count
     fact.outcome = event_pb2.AttemptOutcome.ValueType(outcome)

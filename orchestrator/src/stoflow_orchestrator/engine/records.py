@@ -45,6 +45,14 @@ class Job:
     priority: int = 3
     # The state that the batch's row counts the job in.
     loaded_state: JobState | None = None
+    _text_id: str = ""
+
+    @property
+    def text_id(self) -> str:
+        """The job's id as messages carry it."""
+        if not self._text_id:
+            self._text_id = str(self.job_id)
+        return self._text_id
 
 
 @dataclass(slots=True)
@@ -79,6 +87,14 @@ class Task:
     failure: bytes | None
     start_time: datetime | None
     finish_time: datetime | None
+    _text_id: str = ""
+
+    @property
+    def text_id(self) -> str:
+        """The task's id as messages carry it."""
+        if not self._text_id:
+            self._text_id = str(self.task_id)
+        return self._text_id
 
     @property
     def is_once(self) -> bool:

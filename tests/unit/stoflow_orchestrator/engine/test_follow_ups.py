@@ -60,7 +60,7 @@ def test_task_takes_what_its_step_and_its_entry_say() -> None:
     append_follow_ups(changes, job, giver, TaskSuccess(follow_ups=[entry]), Room({"page": spec}, 1, 0), "x")
     (task,) = changes.appended_tasks
     assert (task.start_to_close_seconds, task.schedule_to_start_seconds) == (7, 8)
-    assert (task.item_index, task.input, task.state) == (3, '{"cursor": "a"}', TaskState.PENDING)
+    assert (task.item_index, task.input, task.state) == (3, '{"cursor":"a"}', TaskState.PENDING)
 
 
 @pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.EXPIRED])

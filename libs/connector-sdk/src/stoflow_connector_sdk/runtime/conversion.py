@@ -13,10 +13,10 @@ from stoflow_connector_sdk.errors import ConnectorError, PermanentError
 from stoflow_connector_sdk.lease import Lease
 from stoflow_connector_sdk.redaction import remove_secrets
 from stoflow_connector_sdk.results import FollowUp, TaskResult
-from stoflow_connector_sdk.runtime.structs import fill_struct, struct_to_dict
 from stoflow_connector_sdk.task import EffectGrant, EffectMode, TaskContext, TaskOutputs, TokenSource
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.grpc_validation import check_message
+from stoflow_service_kit.structs import fill_struct, struct_to_dict
 
 MAX_OUTPUT_BYTES = 64 * 1024
 MAX_INPUT_BYTES = 256 * 1024

@@ -10,7 +10,7 @@ from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import connector_service_pb2 as pb
 from stoflow.connector.v1 import manifest_pb2, task_pb2
 
-from stoflow_connector_sdk.runtime.structs import fill_struct
+from stoflow_service_kit.structs import fill_struct
 
 JobState = Literal["RUNNING", "COMPLETED", "FAILED", "WAITING", "CANCELLED", "PAUSED"]
 TaskState = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from stoflow_orchestrator.engine import moves
-from stoflow_orchestrator.engine.changes import Changes
+from stoflow_orchestrator.engine.changes import Changes, connector_actor
 from stoflow_orchestrator.engine.commands.base import Command
 from stoflow_orchestrator.engine.records import effect_key
 from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState
@@ -46,6 +46,6 @@ class ReleaseTask(Command[None]):
         )
         # A late report under this lease must not pass for the accepted one.
         task.accepted_token = None
-        changes.record(job, "TASK_RELEASED", task=task, actor=f"connector:{self.instance_id}")
+        changes.record(job, "TASK_RELEASED", task=task, actor=connector_actor(self.instance_id))
         if goes_on:
             changes.dispatch(job, task)

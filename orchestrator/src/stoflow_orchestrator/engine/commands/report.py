@@ -8,7 +8,6 @@ from typing import ClassVar
 from uuid import UUID
 
 import structlog
-from google.protobuf import json_format
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.connector.v1 import task_pb2
@@ -16,13 +15,14 @@ from stoflow.events.v1 import event_pb2
 
 from stoflow_orchestrator.engine import moves
 from stoflow_orchestrator.engine.backoff import RetryPolicy
-from stoflow_orchestrator.engine.changes import Changes, ListingUpdate
+from stoflow_orchestrator.engine.changes import Changes, ListingUpdate, connector_actor
 from stoflow_orchestrator.engine.commands.base import Command
 from stoflow_orchestrator.engine.failing import fail_attempt
 from stoflow_orchestrator.engine.follow_ups import append_follow_ups, follow_up_problem
 from stoflow_orchestrator.engine.leasing import extend_lease, fill_grant, take_lease
 from stoflow_orchestrator.engine.records import Job, Output, Task, base_version, effect_key
 from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState
+from stoflow_service_kit.structs import struct_to_json
 
 MAX_OUTPUT_BYTES = 64 * 1024
 
@@ -70,7 +70,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
         return task.job_id == job.job_id and job.tenant_id == self.tenant_id
 
     def decide(self, changes: Changes) -> rpc.TaskReportResult:
-        result = rpc.TaskReportResult(task_id=str(self.task_id), decision=rpc.REPORT_DECISION_STALE_LEASE)
+        result = rpc.TaskReportResult(task_id=self.report.task_id, decision=rpc.REPORT_DECISION_STALE_LEASE)
         job, task = changes.jobs.get(self.job), changes.tasks.get(self.task_id)
         if job is None or task is None or not self._belongs(job, task):
             return result
@@ -106,7 +106,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
     def _accept_success(self, changes: Changes, job: Job, task: Task, result: rpc.TaskReportResult) -> None:
         success = self.report.success
         if success.output.fields:
-            task.output = json_format.MessageToJson(success.output, indent=None)
+            task.output = struct_to_json(success.output)
         task.failure = None
         if task.is_once:
             effect = changes.effects[effect_key(job, task)]
@@ -117,11 +117,11 @@ class ReportTask(Command[rpc.TaskReportResult]):
             template = task_pb2.TaskAssignment.FromString(job.assignment)
             changes.listings.append(ListingUpdate(job, template.product.product.version, success.listing))
         moves.end_attempt(changes, job, task, TaskEvent.COMPLETE)
-        changes.record(job, "TASK_COMPLETED", task=task, actor=f"connector:{self.instance_id}")
+        changes.record(job, "TASK_COMPLETED", task=task, actor=connector_actor(self.instance_id))
         moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_COMPLETED, None)
         if success.follow_ups:
             room = changes.rooms[job.job_id]
-            append_follow_ups(changes, job, task, success, room, f"connector:{self.instance_id}")
+            append_follow_ups(changes, job, task, success, room, connector_actor(self.instance_id))
         following = moves.advance(changes, job, task)
         if following is None:
             return
@@ -167,7 +167,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
             self._fill_next(changes, job, following, result)
 
     def _fill_next(self, changes: Changes, job: Job, following: Task, result: rpc.TaskReportResult) -> None:
-        result.next.task_id = str(following.task_id)
+        result.next.task_id = following.text_id
         result.next.lease_token = self.report.next_lease_token
         fill_grant(changes, job, following, self.lease, result.next)
 
@@ -182,7 +182,7 @@ class ReportTask(Command[rpc.TaskReportResult]):
             else:
                 effect.last_send_time = changes.now
             changes.changed_effects[effect.key] = effect
-        fail_attempt(changes, job, task, failure, self.retry, f"connector:{self.instance_id}")
+        fail_attempt(changes, job, task, failure, self.retry, connector_actor(self.instance_id))
 
     def _keep_late_effect(self, changes: Changes, job: Job, task: Task) -> None:
         # The task's state is another's now, but what was made at the marketplace must not be forgotten.

@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoflow_connector_sdk.runtime.structs import fill_struct, struct_to_dict
+from stoflow_service_kit.structs import fill_struct, struct_to_dict
 
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 text = st.text(st.characters(exclude_categories=["Cs"]))
