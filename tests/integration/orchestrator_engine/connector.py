@@ -132,6 +132,22 @@ class Connector:
             json_format.Parse(json.dumps(output), success.output)
         return (await self.report(_report(command, token, success=success))).decision
 
+    async def succeed_and_go_on(
+        self,
+        command: task_pb2.TaskCommand,
+        token: str,
+        next_token: str,
+        output: dict[str, Any] | None = None,
+        remote_id: str = "",
+    ) -> rpc.TaskReportResult:
+        """Reports success and asks for the lease on the job's next task in the same step."""
+        success = task_pb2.TaskSuccess(remote_id=remote_id)
+        if output:
+            json_format.Parse(json.dumps(output), success.output)
+        report = _report(command, token, success=success)
+        report.next_lease_token = next_token
+        return await self.report(report)
+
     async def append(
         self, command: task_pb2.TaskCommand, token: str, *follow_ups: task_pb2.FollowUpTask
     ) -> rpc.TaskReportResult:
