@@ -26,6 +26,10 @@ from stoflow.connector.v1 import connector_service_pb2_grpc
 from stoflow.jobs.v1 import batch_service_pb2_grpc, job_service_pb2_grpc
 from stoflow.tenants.v1 import tenant_service_pb2_grpc
 
+from stoflow_orchestrator.clients.address_guard import AddressGuard, parse_networks
+from stoflow_orchestrator.clients.image_folder import ImageFolder
+from stoflow_orchestrator.clients.image_source import ImageSource
+from stoflow_orchestrator.clients.image_store import ImageStore
 from stoflow_orchestrator.engine.admission import Admission
 from stoflow_orchestrator.engine.archiver import Archiver
 from stoflow_orchestrator.engine.backoff import RetryPolicy
@@ -68,7 +72,6 @@ from stoflow_orchestrator.services.batches import BatchService
 from stoflow_orchestrator.services.connectors import ConnectorPolicy, ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.image_addresses import ImageAddresses, ImageSignatures
-from stoflow_orchestrator.services.image_store import ImageStore
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.job_control import JobControl
 from stoflow_orchestrator.services.job_creation import JobCreation
@@ -147,7 +150,7 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     await retry_until_reachable("NATS JetStream", nats_name(nats), engine.streams.ensure_events)
     await hints.start()
     signatures = ImageSignatures(decode_key(settings.image_url_key), clock)
-    images = ImageStore(settings.image_store_path)
+    images = ImageFolder(settings.image_store_path)
     grpc_server = GrpcServer(settings.grpc_address, registry)
     http_server = HttpServer(
         settings.http_address,
@@ -251,7 +254,7 @@ def _add_servicers(
         ProductService(database, tenants),
         ProductChanges(database, tenants),
         ProductImportService(database, tenants),
-        ImageService(database, tenants, images),
+        ImageService(database, tenants, images, _image_source(settings)),
     )
     server.add(tenant_service_pb2_grpc.add_TenantServiceServicer_to_server, TenantServicer(tenant_service))
     server.add(product_service_pb2_grpc.add_ProductServiceServicer_to_server, ProductServicer(products))
@@ -290,6 +293,10 @@ def _add_servicers(
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
         AdminServicer(_create_admin(pool, engine, control)),
     )
+
+
+def _image_source(settings: OrchestratorSettings) -> ImageSource:
+    return ImageSource(AddressGuard(parse_networks(settings.image_allowed_networks)))
 
 
 def _create_admin(

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stoflow_orchestrator.clients.address_guard import parse_networks
 from stoflow_orchestrator.services.image_addresses import MIN_KEY_BYTES
 from stoflow_orchestrator.services.secret_box import parse_keys
 from stoflow_service_kit.settings import HttpUrl, LogFormat, LogLevel, NatsUrl, PostgresUrl, ServiceSettings
@@ -32,6 +33,11 @@ def decode_key(text: str) -> bytes:
 
 def _image_url_key(text: str) -> str:
     decode_key(text)
+    return text
+
+
+def _networks(text: str) -> str:
+    parse_networks(text)
     return text
 
 
@@ -63,6 +69,11 @@ class OrchestratorSettings(ServiceSettings):
     image_url_key: Annotated[str, AfterValidator(_image_url_key)] = Field(
         repr=False,
         description="at least 32 random bytes in base64, the same for all orchestrators; signs image addresses",
+    )
+    image_allowed_networks: Annotated[str, AfterValidator(_networks)] = Field(
+        default="",
+        description="networks separated by commas, such as 127.0.0.0/8, from which images may be fetched although"
+        " they are not public; unset for none",
     )
     credentials_keys: Annotated[str, AfterValidator(_credentials_keys)] = Field(
         repr=False,

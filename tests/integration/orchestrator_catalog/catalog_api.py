@@ -30,6 +30,9 @@ from stoflow.common.v1.money_pb2 import Money
 from stoflow.connector.v1.manifest_pb2 import Manifest
 from stoflow.tenants.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
+from stoflow_orchestrator.clients.address_guard import AddressGuard
+from stoflow_orchestrator.clients.image_folder import ImageFolder
+from stoflow_orchestrator.clients.image_source import ImageSource
 from stoflow_orchestrator.migrations.runner import upgrade_public
 from stoflow_orchestrator.repositories.database import Database, create_migration_engine
 from stoflow_orchestrator.rpc.accounts import AccountServicer
@@ -40,7 +43,6 @@ from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
 from stoflow_orchestrator.services.credentials import CredentialService
-from stoflow_orchestrator.services.image_store import ImageStore
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
@@ -83,20 +85,22 @@ class CatalogApi:
     database: Database
     server: GrpcServer
     channel: grpc.aio.Channel
-    store: ImageStore
+    store: ImageFolder
     snapshots: SnapshotLoader
     credentials: CredentialService
     # Accounts whose waiting jobs were told to go on.
     resumed: list[UUID] = field(default_factory=list)
 
     @classmethod
-    async def start(cls, database_url: str, image_root: Path) -> CatalogApi:
+    async def start(
+        cls, database_url: str, image_root: Path, guard: AddressGuard | None = None
+    ) -> CatalogApi:
         migration_engine = create_migration_engine(database_url)
         await asyncio.to_thread(upgrade_public, migration_engine)
         database = Database.connect(database_url, pool_size=5)
         directory = TenantDirectory(database)
         box = SecretBox({"first": bytes(range(32))})
-        store = ImageStore(image_root)
+        store = ImageFolder(image_root)
         server = GrpcServer("127.0.0.1:0", CollectorRegistry())
         resumed: list[UUID] = []
 
@@ -112,7 +116,7 @@ class CatalogApi:
             ProductService(database, directory),
             ProductChanges(database, directory),
             ProductImportService(database, directory),
-            ImageService(database, directory, store),
+            ImageService(database, directory, store, ImageSource(guard or AddressGuard())),
         )
         accounts = AccountService(database, directory, box, resume_jobs)
         server.add(

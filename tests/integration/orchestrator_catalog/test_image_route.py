@@ -10,9 +10,9 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from stoflow_orchestrator.clients.image_folder import ImageFolder
 from stoflow_orchestrator.http.images import image_route
 from stoflow_orchestrator.services.image_addresses import LIFETIME, ImageAddresses, ImageSignatures
-from stoflow_orchestrator.services.image_store import ImageStore
 from stoflow_service_kit.clock import ManualClock
 from stoflow_service_kit.http_server import HttpServer, create_app
 from tests.integration.orchestrator_catalog.catalog_api import picture
@@ -25,17 +25,19 @@ class Served:
 
     def __init__(self, root: Path) -> None:
         self.clock = ManualClock()
-        self.store = ImageStore(root)
-        self.data = picture("PNG")
-        with self.store.upload(42) as upload:
-            upload.append(self.data)
-            self.sha256 = upload.keep()
+        self.store = ImageFolder(root)
+        # Of several chunks.
+        self.data = picture("PNG").ljust(700_000, b"\0")
+        self.sha256 = hashlib.sha256(self.data).hexdigest()
         signatures = ImageSignatures(KEY, self.clock)
         app = create_app(CollectorRegistry(), lambda: True, [image_route(self.store, signatures)])
         self.server = HttpServer("127.0.0.1:0", app)
         self.signatures = signatures
 
     async def start(self) -> None:
+        file = self.store.incoming / "file"
+        file.write_bytes(self.data)
+        await self.store.keep(42, self.sha256, file)
         self.addresses = ImageAddresses(self.signatures, f"http://{await self.server.start()}")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from PIL import Image
+from stoflow.catalog.v1.product_pb2 import ProductImage
 from stoflow.catalog.v1.product_service_pb2 import AddProductImageRequest, GetProductRequest
 
 from tests.integration.orchestrator_catalog.catalog_api import (
@@ -24,9 +25,24 @@ from tests.integration.orchestrator_catalog.catalog_api import (
 )
 
 
+def stored_files(api: CatalogApi, tenant_id: int) -> list[Path]:
+    root = api.store.path(tenant_id, "0" * 64).parent.parent
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+def red_of(api: CatalogApi, tenant_id: int, image: ProductImage) -> int:
+    """Tells the red of a stored picture of one color."""
+    with Image.open(api.store.path(tenant_id, image.content_sha256)) as opened:
+        color = opened.convert("RGB").getpixel((0, 0))
+        assert isinstance(color, tuple)
+        return int(color[0])
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 async def test_image_is_appended_and_stored_by_content(api: CatalogApi, kind: str) -> None:
-    """A picture sent in many chunks is described by its content and lies in the store under its SHA-256."""
+    """A picture sent in many chunks is described by its content and lies in the store under its SHA-256; the same
+    picture again lies there once.
+    """
     tenant_id = await api.new_tenant()
     product_id = (await api.new_product(tenant_id)).product_id
     data = picture(kind, (640, 480))
@@ -34,24 +50,29 @@ async def test_image_is_appended_and_stored_by_content(api: CatalogApi, kind: st
     product = (await api.products.AddProductImage(messages)).product
     (image,) = product.images
     assert image.content_type == f"image/{kind.lower()}"
-    assert (image.width_pixels, image.height_pixels, image.size_bytes) == (640, 480, len(data))
-    assert image.content_sha256 == hashlib.sha256(data).hexdigest()
+    assert (image.width_pixels, image.height_pixels) == (640, 480)
     assert (product.version, image.url) == (2, "")
     assert product.update_time.ToNanoseconds() > product.create_time.ToNanoseconds()
-    assert api.store.path(tenant_id, image.content_sha256).read_bytes() == data
+    stored = api.store.path(tenant_id, image.content_sha256).read_bytes()
+    assert (hashlib.sha256(stored).hexdigest(), len(stored)) == (image.content_sha256, image.size_bytes)
+    with Image.open(io.BytesIO(stored)) as opened:
+        assert (opened.format, opened.size) == (kind, (640, 480))
     assert (
         await api.products.GetProduct(GetProductRequest(tenant_id=tenant_id, product_id=product_id))
     ).product == (product)
+    again = (await api.add_image(tenant_id, product_id, data)).images[-1]
+    assert again.content_sha256 == image.content_sha256
+    assert len(stored_files(api, tenant_id)) == 1
 
 
 async def test_images_keep_their_order(api: CatalogApi) -> None:
     """Images come back in the order in which they were added, the same picture twice included."""
     tenant_id = await api.new_tenant()
     product_id = (await api.new_product(tenant_id)).product_id
-    pictures = [picture(color=(shade, 0, 0)) for shade in (200, 1, 90, 200)]
+    shades = (200, 1, 90, 200)
+    pictures = [picture("PNG", color=(shade, 0, 0)) for shade in shades]
     product = [await api.add_image(tenant_id, product_id, data) for data in pictures][-1]
-    expected = [hashlib.sha256(data).hexdigest() for data in pictures]
-    assert [image.content_sha256 for image in product.images] == expected
+    assert tuple(red_of(api, tenant_id, image) for image in product.images) == shades
     assert len({image.image_id for image in product.images}) == 4
     assert product.version == 5
 
@@ -60,13 +81,11 @@ async def test_concurrent_appends_lose_nothing(api: CatalogApi) -> None:
     """Six pictures added to one product at once are all there, each with its own version."""
     tenant_id = await api.new_tenant()
     product_id = (await api.new_product(tenant_id)).product_id
-    pictures = [picture(color=(shade, 0, 0)) for shade in range(0, 240, 40)]
+    pictures = [picture("PNG", color=(shade, 0, 0)) for shade in range(0, 240, 40)]
     answers = await asyncio.gather(*(api.add_image(tenant_id, product_id, data) for data in pictures))
     assert sorted(answer.version for answer in answers) == [2, 3, 4, 5, 6, 7]
     final = max(answers, key=lambda answer: answer.version)
-    assert {image.content_sha256 for image in final.images} == {
-        hashlib.sha256(data).hexdigest() for data in pictures
-    }
+    assert {red_of(api, tenant_id, image) for image in final.images} == set(range(0, 240, 40))
     positions = await api.sql(f"SELECT position FROM user_{tenant_id}.product_images ORDER BY position")
     assert [position for (position,) in positions] == [0, 1, 2, 3, 4, 5]
 
@@ -97,7 +116,7 @@ async def test_more_than_24_images_are_refused(api: CatalogApi) -> None:
     error = await refusal(api.add_image(tenant_id, product_id, other))
     assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_IMAGES")
     assert error.preconditions[0].subject == f"products/{product_id}"
-    assert not api.store.path(tenant_id, hashlib.sha256(other).hexdigest()).exists()
+    assert len(stored_files(api, tenant_id)) == 1
     assert (await api.add_image(tenant_id, product_id, data, request_id)).version == 25
 
 
@@ -193,7 +212,7 @@ async def test_file_over_12_mib_is_refused(api: CatalogApi, tmp_path: Path) -> N
     product_id = (await api.new_product(tenant_id)).product_id
     # Bytes behind a JPEG's end belong to the file but not to the picture.
     data = picture().ljust(12 << 20, b"\0")
-    assert (await api.add_image(tenant_id, product_id, data)).images[0].size_bytes == 12 << 20
+    assert (await api.add_image(tenant_id, product_id, data)).images[0].size_bytes < 10_000
     error = await refusal(api.add_image(tenant_id, product_id, data + b"\0"))
     assert (error.reason, "12 MiB" in error.message) == ("IMAGE_INVALID", True)
     assert list((tmp_path / "images" / "incoming").iterdir()) == []

@@ -220,6 +220,16 @@ _CATALOG: Final = {
         {"no header": (lambda w: {"rows": {"rows": [{"number": 1}]}}, "INVALID_ARGUMENT INVALID_ARGUMENT")},
         following=_rows,
     ),
+    "ProductService.FetchProductImage": Entry(
+        lambda w: as_fields(**_tenant(w), product_id=w.product_id, url="http://127.0.0.1/x.jpg"),
+        _PRODUCT_IDS,
+        {
+            "address of this machine": (
+                lambda w: as_fields(**_tenant(w), product_id=w.product_id, url="http://127.0.0.1/x.jpg"),
+                "INVALID_ARGUMENT IMAGE_ADDRESS_REFUSED",
+            )
+        },
+    ),
     "ProductService.ArrangeProductImages": Entry(
         lambda w: {**_first_state(w), "image_ids": []},
         {**_PRODUCT_IDS, "image_ids": "INVALID_ARGUMENT INVALID_ARGUMENT"},

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from stoflow_orchestrator.clients.image_store import ImageStore
 from stoflow_orchestrator.services.image_addresses import ImageSignatures
 from stoflow_orchestrator.services.image_check import content_type_of
-from stoflow_orchestrator.services.image_store import ImageStore
+from stoflow_service_kit.errors import UnavailableError
 
 # A browser must show a picture or nothing, whatever a file's bytes could be taken for.
 _HEADERS = {
@@ -34,18 +35,30 @@ def image_route(store: ImageStore, signatures: ImageSignatures) -> Route:
         # Before anything is looked up: without a signature nobody learns which images exist.
         if not signatures.is_valid(tenant, sha256, expires, signature):
             return PlainTextResponse("The address is not signed, or it has expired.\n", status_code=403)
-        path = store.path(int(tenant), sha256)
-        content_type = await asyncio.to_thread(_content_type, path)
+        try:
+            found = await store.find(int(tenant), sha256)
+        except UnavailableError as error:
+            return PlainTextResponse(f"{error.message}\n", status_code=503)
+        if found is None:
+            return PlainTextResponse("There is no such image.\n", status_code=404)
+        first = await anext(found.chunks, b"")
+        content_type = content_type_of(first[:12])
         if content_type is None:
             return PlainTextResponse("There is no such image.\n", status_code=404)
-        return FileResponse(path, media_type=content_type, headers={**_HEADERS, "ETag": f'"{sha256}"'})
+        headers = {**_HEADERS, "ETag": f'"{sha256}"', "Content-Length": str(found.size_bytes)}
+        body = _nothing(found.chunks) if request.method == "HEAD" else _joined(first, found.chunks)
+        return StreamingResponse(body, media_type=content_type, headers=headers)
 
     return Route("/images/{sha256}", get_image, methods=["GET"])
 
 
-def _content_type(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return content_type_of(file.read(12))
-    except FileNotFoundError:
-        return None
+async def _joined(first: bytes, others: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(others):
+        yield first
+        async for chunk in others:
+            yield chunk
+
+
+async def _nothing(chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    await chunks.aclose()
+    yield b""

@@ -19,6 +19,8 @@ from stoflow.catalog.v1.product_service_pb2 import (
     CreateProductResponse,
     DeleteProductRequest,
     DeleteProductResponse,
+    FetchProductImageRequest,
+    FetchProductImageResponse,
     GetProductRequest,
     GetProductResponse,
     ImportProductsRequest,
@@ -87,6 +89,11 @@ class ProductServicer(ProductServiceServicer):
         async with _uploading(request_iterator) as first:
             product = await self._images.add(first.header, _chunks(request_iterator))
         return AddProductImageResponse(product=product)
+
+    async def FetchProductImage(
+        self, request: FetchProductImageRequest, context: _Context
+    ) -> FetchProductImageResponse:
+        return FetchProductImageResponse(product=await self._images.fetch(request))
 
     async def ArrangeProductImages(
         self, request: ArrangeProductImagesRequest, context: _Context

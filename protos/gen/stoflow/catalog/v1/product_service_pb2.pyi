@@ -521,6 +521,64 @@ class AddProductImageResponse(_message.Message):
 Global___AddProductImageResponse: _TypeAlias = AddProductImageResponse  # noqa: Y015
 
 @_typing.final
+class FetchProductImageRequest(_message.Message):
+    """Request of FetchProductImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the product."""
+    product_id: _builtins.str
+    """The product to append to."""
+    url: _builtins.str
+    """Where the picture is: "https://pictures.example/dress.jpg"."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        product_id: _builtins.str = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id", "request_id", b"request_id", "tenant_id", b"tenant_id", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchProductImageRequest: _TypeAlias = FetchProductImageRequest  # noqa: Y015
+
+@_typing.final
+class FetchProductImageResponse(_message.Message):
+    """Response of FetchProductImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def product(self) -> _product_pb2.Product:
+        """The product with the image appended."""
+
+    def __init__(
+        self,
+        *,
+        product: _product_pb2.Product | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchProductImageResponse: _TypeAlias = FetchProductImageResponse  # noqa: Y015
+
+@_typing.final
 class ArrangeProductImagesRequest(_message.Message):
     """Request of ArrangeProductImages."""
 

@@ -60,6 +60,11 @@ class ProductServiceStub:
                 request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageRequest.SerializeToString,
                 response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageResponse.FromString,
                 _registered_method=True)
+        self.FetchProductImage = channel.unary_unary(
+                '/stoflow.catalog.v1.ProductService/FetchProductImage',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageResponse.FromString,
+                _registered_method=True)
         self.ArrangeProductImages = channel.unary_unary(
                 '/stoflow.catalog.v1.ProductService/ArrangeProductImages',
                 request_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.ArrangeProductImagesRequest.SerializeToString,
@@ -193,6 +198,30 @@ class ProductServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchProductImage(self, request, context):
+        """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+        Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+        may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+        may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+        INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+        INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+        NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+        FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+        FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+        "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ArrangeProductImages(self, request, context):
         """Puts a product's images into a new order and removes those that are not named.
 
@@ -268,6 +297,11 @@ def add_ProductServiceServicer_to_server(servicer, server):
                     servicer.AddProductImage,
                     request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageRequest.FromString,
                     response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageResponse.SerializeToString,
+            ),
+            'FetchProductImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchProductImage,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageResponse.SerializeToString,
             ),
             'ArrangeProductImages': grpc.unary_unary_rpc_method_handler(
                     servicer.ArrangeProductImages,
@@ -421,6 +455,33 @@ class ProductService:
             '/stoflow.catalog.v1.ProductService/AddProductImage',
             stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageRequest.SerializeToString,
             stoflow_dot_catalog_dot_v1_dot_product__service__pb2.AddProductImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchProductImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ProductService/FetchProductImage',
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_product__service__pb2.FetchProductImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

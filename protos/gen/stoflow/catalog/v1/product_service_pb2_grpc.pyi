@@ -125,6 +125,26 @@ class ProductServiceStub:
       {"chunk": "/9j/4AAQ..."}
       -> {"product": {..., "images": [{"imageId": "0192f0c2-...", "contentType": "image/jpeg", ...}], "version": "2"}}
     """
+    FetchProductImage: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.FetchProductImageRequest, _product_service_pb2.FetchProductImageResponse]
+    """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+    Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+    may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+    may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+      INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+      INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+      FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+       "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
+    """
     ArrangeProductImages: _grpc.UnaryUnaryMultiCallable[_product_service_pb2.ArrangeProductImagesRequest, _product_service_pb2.ArrangeProductImagesResponse]
     """Puts a product's images into a new order and removes those that are not named.
 
@@ -258,6 +278,26 @@ class ProductServiceAsyncStub(ProductServiceStub):
       {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000003", "tenantId": "42", "productId": "0192f0c1-..."}}
       {"chunk": "/9j/4AAQ..."}
       -> {"product": {..., "images": [{"imageId": "0192f0c2-...", "contentType": "image/jpeg", ...}], "version": "2"}}
+    """
+    FetchProductImage: _aio.UnaryUnaryMultiCallable[_product_service_pb2.FetchProductImageRequest, _product_service_pb2.FetchProductImageResponse]  # type: ignore[assignment]
+    """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+    Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+    may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+    may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+      INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+      INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+      NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+      FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+      FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+       "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
     """
     ArrangeProductImages: _aio.UnaryUnaryMultiCallable[_product_service_pb2.ArrangeProductImagesRequest, _product_service_pb2.ArrangeProductImagesResponse]  # type: ignore[assignment]
     """Puts a product's images into a new order and removes those that are not named.
@@ -419,6 +459,32 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
           {"header": {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000003", "tenantId": "42", "productId": "0192f0c1-..."}}
           {"chunk": "/9j/4AAQ..."}
           -> {"product": {..., "images": [{"imageId": "0192f0c2-...", "contentType": "image/jpeg", ...}], "version": "2"}}
+        """
+
+    @_abc_1.abstractmethod
+    def FetchProductImage(
+        self,
+        request: _product_service_pb2.FetchProductImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_product_service_pb2.FetchProductImageResponse, _abc.Awaitable[_product_service_pb2.FetchProductImageResponse]]:
+        """Fetches one image from an address and appends it to a product, by the rules of AddProductImage.
+
+        Only http and https, and only addresses of the public internet: neither the address nor any redirect (at most five)
+        may lead to a private, link-local or otherwise reserved one, except to networks that the operator allows. A fetch
+        may take 30 seconds. Idempotent by request_id: a repeat does not fetch again.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): a field is wrong.
+          INVALID_ARGUMENT (IMAGE_ADDRESS_REFUSED): the address, or one that it redirects to, is not fetched from.
+          INVALID_ARGUMENT (IMAGE_INVALID): the bytes are no picture that can be used; the message says why.
+          NOT_FOUND (TENANT_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant or product.
+          FAILED_PRECONDITION (IMAGE_FETCH_FAILED): there was no answer, or not in time, or none with a file.
+          FAILED_PRECONDITION (TOO_MANY_IMAGES): the product has 24 images.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "productId": "0192f0c1-...",
+           "url": "https://pictures.example/dress.jpg"} -> {"product": {..., "version": "3"}}
         """
 
     @_abc_1.abstractmethod

@@ -60,6 +60,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED: the product was changed since the caller read it; read it again and start over."""
     ERROR_REASON_PRODUCT_IN_USE: _ErrorReason.ValueType  # 36
     """FAILED_PRECONDITION: the product is listed, or a job works on it."""
+    ERROR_REASON_IMAGE_ADDRESS_REFUSED: _ErrorReason.ValueType  # 37
+    """INVALID_ARGUMENT: pictures are not fetched from this address."""
+    ERROR_REASON_IMAGE_FETCH_FAILED: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION: the address gave no file, or not in time; the call may be repeated with another request_id."""
     ERROR_REASON_IMPORT_TOO_LARGE: _ErrorReason.ValueType  # 39
     """INVALID_ARGUMENT: the import has more rows or bytes than one call may carry."""
     ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 40
@@ -144,6 +148,10 @@ ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 35
 """ABORTED: the product was changed since the caller read it; read it again and start over."""
 ERROR_REASON_PRODUCT_IN_USE: ErrorReason.ValueType  # 36
 """FAILED_PRECONDITION: the product is listed, or a job works on it."""
+ERROR_REASON_IMAGE_ADDRESS_REFUSED: ErrorReason.ValueType  # 37
+"""INVALID_ARGUMENT: pictures are not fetched from this address."""
+ERROR_REASON_IMAGE_FETCH_FAILED: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION: the address gave no file, or not in time; the call may be repeated with another request_id."""
 ERROR_REASON_IMPORT_TOO_LARGE: ErrorReason.ValueType  # 39
 """INVALID_ARGUMENT: the import has more rows or bytes than one call may carry."""
 ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 40

@@ -1,0 +1,1 @@
+"""What the orchestrator calls beside its database and NATS."""
