@@ -6,7 +6,7 @@ import base64
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,9 +63,20 @@ def start_orchestrator(
     folder: Path,
     *,
     name: str = "orchestrator",
+    prefix: Sequence[str] = (),
     **settings: str,
 ) -> OrchestratorProcess:
-    """Starts an orchestrator whose keys derive from the folder, so that several on one folder agree."""
+    """Starts an orchestrator whose keys derive from the folder, so that several on one folder agree.
+
+    Args:
+        supervisor: Ends it.
+        database_url: Its database.
+        nats_url: Its NATS.
+        folder: Where it keeps images.
+        name: Unique under the supervisor.
+        prefix: A command that executes the rest.
+        **settings: Further variables of its environment.
+    """
     environment: Mapping[str, str] = {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -79,7 +90,7 @@ def start_orchestrator(
         "RETRY_CAP_SECONDS": "0.2",
         **settings,
     }
-    process = supervisor.start(name, [sys.executable, "-m", "stoflow_orchestrator"], environment)
+    process = supervisor.start(name, [*prefix, sys.executable, "-m", "stoflow_orchestrator"], environment)
     ready = process.wait_ready()
     return OrchestratorProcess(process, ready["grpc_address"], ready["http_address"], database_url, nats_url)
 

@@ -15,7 +15,7 @@ from tests.chaos.kill_matrix.stage import REQUEST_TIMEOUT_SECONDS, SETTLE_SECOND
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
 # What is killed leaves no coverage behind, and tracing would double the time that its start takes.
-_UNTRACED = ("env", "-u", "COVERAGE_PROCESS_CONFIG")
+UNTRACED = ("env", "-u", "COVERAGE_PROCESS_CONFIG")
 
 
 def record_of(folder: Path, name: str) -> Path:
@@ -53,7 +53,7 @@ async def start_connector(
             stage.controls[market.name].base_url, REQUEST_TIMEOUT_SECONDS, SETTLE_SECONDS
         ),
     }
-    process = supervisor.start(name, [*_UNTRACED, sys.executable, "-m", market.connector_module], environment)
+    process = supervisor.start(name, [*UNTRACED, sys.executable, "-m", market.connector_module], environment)
     deadline = time.monotonic() + READY_SECONDS
     while process.find_ready() is None:
         if not process.is_running or time.monotonic() > deadline:

@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc.aio
 import nats.errors
-import psycopg
 import pytest
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import task_pb2
@@ -18,24 +17,14 @@ from stoflow.jobs.v1 import batch_pb2, batch_service_pb2, job_pb2, job_service_p
 from stoflow_service_kit.grpc_status import RichError, rich_error
 from tests.integration.orchestrator_engine.conftest import Shop
 from tests.integration.orchestrator_engine.connector import Connector
-
-_INSERT_PRODUCTS = """
-    INSERT INTO user_{tenant_id}.products (product_id, sku, title, description, price_currency, price_minor,
-        stock_quantity, brand, category, condition, attributes, overrides, version)
-    SELECT gen_random_uuid(), gen_random_uuid()::text, 'Linen dress ' || i, '', 'USD', 3900, 1, '',
-           'clothing/women/dresses', 'VERY_GOOD', '{{}}', '{{}}', 1 FROM generate_series(1, %s) AS i
-    RETURNING product_id::text"""
+from tests.support.products import insert_products
 
 # What becomes of a started task: a name of JobState, or nothing for one that is left alone.
 Decide = Callable[[task_pb2.TaskCommand], str]
 
 
 async def make_products(shop: Shop, count: int) -> list[str]:
-    """Inserts products at once; thousands of calls would take longer than the test."""
-    async with await psycopg.AsyncConnection.connect(shop.orchestrator.database_url) as connection:
-        statement = _INSERT_PRODUCTS.format(tenant_id=shop.tenant_id)
-        cursor = await connection.execute(statement, (count,))
-        return [row[0] for row in await cursor.fetchall()]
+    return await insert_products(shop.orchestrator.database_url, shop.tenant_id, count)
 
 
 def batch_request(
