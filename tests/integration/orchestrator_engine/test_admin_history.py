@@ -106,7 +106,8 @@ async def test_completed_and_cancelled_jobs_are_no_dead_letters(shop: Shop) -> N
             request_id=new_id(), tenant_id=shop.tenant_id, job_id=cancelled.job_id
         )
     )
-    expired = await shop.create_job(products[2], not_before_time=far)
+    expired = await shop.create_job(products[2])
+    await control(shop, "pause", expired.job_id)
     await shop.wait_for_end(expired.job_id)
     (letter,) = await letters(shop)
     assert (letter.job_id, letter.state) == (expired.job_id, job_pb2.JOB_STATE_EXPIRED)
