@@ -15,6 +15,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+from stoflow.admin.v1 import admin_service_pb2
 from stoflow.jobs.v1 import batch_service_pb2, job_pb2
 
 from tests.integration.orchestrator_engine.batch_shop import (
@@ -298,10 +299,11 @@ async def test_counts_equal_the_jobs_whatever_their_ends(shop: Shop, seed: int) 
 async def test_batch_of_jobs_that_nobody_ran_fails_when_they_expire(shop: Shop) -> None:
     """Without any admission the batch goes from PENDING to FAILED: it does not hang."""
     await shop.open(step("only"), expire_after=Duration(seconds=1))
-    product_ids = await make_products(shop, 5)
-    request = batch_request(shop, product_ids)
-    request.not_before_time.FromSeconds(int(time.time()) + 600)
-    batch = (await shop.stubs.batches.CreateBatch(request)).batch
+    pause = admin_service_pb2.PauseMarketplaceRequest(
+        request_id=str(uuid.uuid4()), marketplace=shop.marketplace
+    )
+    await shop.stubs.admin.PauseMarketplace(pause)
+    batch = await create_batch(shop, await make_products(shop, 5))
     batch = await wait_for_batch(shop, batch.batch_id)
     assert (state_of(batch), counts_of(batch)) == ("FAILED", {"EXPIRED": 5})
 

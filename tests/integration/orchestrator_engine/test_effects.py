@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from stoflow.accounts.v1 import account_pb2, account_service_pb2
+from stoflow.admin.v1 import admin_pb2, admin_service_pb2
 from stoflow.catalog.v1 import listing_pb2, listing_service_pb2
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import connector_service_pb2 as rpc
@@ -13,6 +14,8 @@ from stoflow.jobs.v1 import job_pb2
 
 from tests.integration.orchestrator_engine.conftest import Shop
 from tests.integration.orchestrator_engine.connector import Connector, step
+
+Lease = tuple[task_pb2.TaskCommand, str]
 
 EXECUTE = task_pb2.EFFECT_MODE_EXECUTE
 PROBE = task_pb2.EFFECT_MODE_PROBE
@@ -209,6 +212,76 @@ async def test_late_remote_id_is_kept_even_after_the_job_was_archived(shop: Shop
     await shop.wait_until_archived(job.job_id)
     # The successor's job takes the effect over, so the report names a task that is history.
     assert await connector.succeed(command, first.lease_token, remote_id="late") == STALE_LEASE
+    await shop.create_job(product_id)
+    _, second = await connector.receive_and_start()
+    assert (second.assignment.effect.mode, second.assignment.effect.remote_id) == (PROBE, "late")
+
+
+async def _lose_and_begin_again(shop: Shop) -> tuple[Connector, Lease, Lease]:
+    """A job that lost its lease and was archived, and a later one that has begun the same effect."""
+    connector, product_id = await _open(shop)
+    job = await shop.create_job(product_id, max_retries=0)
+    lost, first = await connector.receive_and_start()
+    await shop.wait_for_end(job.job_id)
+    await shop.wait_until_archived(job.job_id)
+    await shop.create_job(product_id)
+    command, second = await connector.receive_and_start()
+    return connector, (lost, first.lease_token), (command, second.lease_token)
+
+
+async def _late_effects(shop: Shop) -> list[admin_pb2.Effect]:
+    request = admin_service_pb2.ListEffectsRequest(tenant_id=shop.tenant_id, has_late_remote_ids=True)
+    return list((await shop.stubs.admin.ListEffects(request)).effects)
+
+
+async def test_late_remote_id_is_kept_when_a_later_job_has_begun_the_same_effect(shop: Shop) -> None:
+    """The successor's own successor probes with it, and operators see it until the effect is settled by it."""
+    connector, lost, held = await _lose_and_begin_again(shop)
+    assert await connector.succeed(*lost, remote_id="late") == STALE_LEASE
+    await connector.fail(*held)
+    command, third = await connector.receive_and_start()
+    assert (third.assignment.effect.mode, third.assignment.effect.remote_id) == (PROBE, "late")
+    await connector.succeed(command, third.lease_token, remote_id="late")
+    assert await _late_effects(shop) == []
+
+
+async def test_late_remote_id_beside_another_is_listed_for_operators(shop: Shop) -> None:
+    """What was made twice is recorded twice: as what is done, and as what a late report named."""
+    connector, lost, held = await _lose_and_begin_again(shop)
+    await connector.succeed(*held, remote_id="r2")
+    for _ in range(2):
+        assert await connector.succeed(*lost, remote_id="late") == STALE_LEASE
+    (effect,) = await _late_effects(shop)
+    assert (effect.state, effect.remote_id) == (admin_pb2.EFFECT_STATE_DONE, "r2")
+    assert list(effect.late_remote_ids) == ["late"]
+
+
+async def test_late_remote_id_of_a_live_job_is_listed_for_operators(shop: Shop) -> None:
+    """It makes no difference whether the job of the late report is history."""
+    connector, product_id = await _open(shop)
+    await shop.create_job(product_id)
+    command, first = await connector.receive_and_start()
+    command, second = await connector.receive_and_start()
+    await connector.succeed(command, second.lease_token, remote_id="r2")
+    assert await connector.succeed(command, first.lease_token, remote_id="late") == STALE_LEASE
+    (effect,) = await _late_effects(shop)
+    assert (effect.remote_id, list(effect.late_remote_ids)) == ("r2", ["late"])
+
+
+async def test_late_remote_id_of_what_was_settled_as_not_sent_is_probed(shop: Shop) -> None:
+    """The operator was wrong: something was made, and the next job looks for it before it makes another."""
+    connector, product_id = await _open(shop)
+    job = await shop.create_job(product_id, max_retries=0)
+    lost, first = await connector.receive_and_start()
+    await shop.wait_for_end(job.job_id)
+    await shop.wait_until_archived(job.job_id)
+    settle = admin_service_pb2.SettleEffectRequest(
+        request_id=str(uuid.uuid4()),
+        effect_id=first.assignment.effect.key,
+        not_sent=admin_service_pb2.EffectNotSent(),
+    )
+    await shop.stubs.admin.SettleEffect(settle)
+    assert await connector.succeed(lost, first.lease_token, remote_id="late") == STALE_LEASE
     await shop.create_job(product_id)
     _, second = await connector.receive_and_start()
     assert (second.assignment.effect.mode, second.assignment.effect.remote_id) == (PROBE, "late")

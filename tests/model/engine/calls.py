@@ -85,7 +85,7 @@ class Calls(Reference):
             max_retries=submission.max_retries,
             is_duplicate=submission.is_duplicate,
             sequence=self.sequence,
-            expire_at=self.now + EXPIRE_AFTER,
+            expire_at=max(held or self.now, self.now) + EXPIRE_AFTER,
             tasks=[TaskRow(task_id, step, place) for place, (task_id, step) in enumerate(steps)],
             not_before=submission.not_before,
             held_until=held if held is not None and held > self.now else None,
@@ -147,7 +147,7 @@ class Calls(Reference):
         job.is_archived = False
         self.sequence += 1
         job.sequence = self.sequence
-        job.expire_at = self.now + EXPIRE_AFTER
+        job.expire_at = max(job.not_before or self.now, self.now) + EXPIRE_AFTER
         job.held_until = job.not_before if job.not_before is not None and job.not_before > self.now else None
         for task in job.tasks:
             if task.state in (TaskState.FAILED, TaskState.CANCELLED):
@@ -270,9 +270,13 @@ class Calls(Reference):
         effect = self.effects.get(job.effect_key(task))
         if effect is None or effect.state == "DONE":
             return
-        # Once its job is history, only what nobody else has begun anew is known to be this task's.
-        if not job.is_archived or (effect.task == task.task_id and effect.state == "UNRESOLVED"):
-            effect.remote_id = outcome.remote_id
+        if effect.state == "NOT_SENT":
+            effect.state = "UNRESOLVED"
+            effect.last_send = self.now
+        elif effect.remote_id == outcome.remote_id:
+            return
+        effect.mode = "PROBE"
+        effect.remote_id = outcome.remote_id
 
     def release(self, instance_id: UUID, job_id: UUID, task_id: UUID, token: UUID) -> None:
         """Gives a lease back."""

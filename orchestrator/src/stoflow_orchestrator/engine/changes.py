@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
+import structlog
 import uuid_utils.compat as uuid_utils
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import task_pb2
@@ -20,6 +21,8 @@ from stoflow_orchestrator.engine.records import Effect, EffectKey, Instance, Job
 
 if TYPE_CHECKING:
     from stoflow_orchestrator.engine.follow_ups import Room
+
+log = structlog.get_logger(__name__)
 
 ORCHESTRATOR_ACTOR = "orchestrator"
 # Characters of a failure in an event.
@@ -90,6 +93,8 @@ class Changes:
     changed_jobs: dict[UUID, Job] = field(default_factory=dict)
     changed_tasks: dict[UUID, Task] = field(default_factory=dict)
     changed_effects: dict[EffectKey, Effect] = field(default_factory=dict)
+    # What attempts without a lease said that they made, by effect.
+    late_remote_ids: list[tuple[UUID, str]] = field(default_factory=list)
     # Jobs whose tasks beyond the current one must be cancelled with them.
     ended_jobs: set[UUID] = field(default_factory=set)
     # Jobs whose next run begins.
@@ -231,6 +236,32 @@ class Changes:
         effect.task_id = task.task_id
         self.changed_effects[key] = effect
         return effect
+
+    def keep_late_remote_id(self, effect: Effect, remote_id: str) -> None:
+        """Keeps what an attempt made whose lease was over: for operators, and for the next probe.
+
+        Not for the probe where something else is done: then it happened twice.
+        """
+        if effect.remote_id == remote_id and effect.state != "NOT_SENT":
+            return
+        self.late_remote_ids.append((effect.effect_id, remote_id))
+        if effect.state == "DONE":
+            log.error(
+                "effect_happened_twice",
+                effect_id=str(effect.effect_id),
+                job_id=str(effect.job_id),
+                recorded_remote_id=effect.remote_id,
+                late_remote_id=remote_id,
+            )
+        elif effect.mode != "ADOPT":
+            if effect.state == "NOT_SENT":
+                # It was believed; so nothing has been tried since.
+                effect.state = "UNRESOLVED"
+                effect.last_send_time = self.now
+            # A running attempt that sends nothing proves nothing about this one.
+            effect.mode = "PROBE"
+            effect.remote_id = remote_id
+            self.changed_effects[effect.key] = effect
 
 
 def shorten_failure(failure: failure_pb2.Failure) -> failure_pb2.Failure:

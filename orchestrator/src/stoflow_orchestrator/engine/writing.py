@@ -65,6 +65,8 @@ async def write_changes(
         await live_repository.cancel_remaining_tasks(connection, changes.ended_jobs)
     if changes.changed_effects:
         await effect_repository.save_effects(connection, list(changes.changed_effects.values()))
+    if changes.late_remote_ids:
+        await effect_repository.add_late_remote_ids(connection, changes.late_remote_ids)
     await _write_dead_letters(connection, changes)
     # Last: every group of a batch wants this one row, and holds it until its commit.
     if deltas := batch_deltas(changes):

@@ -83,6 +83,7 @@ def effect_message(row: Any) -> admin_pb2.Effect:
         job_id=str(row.job_id),
         task_id=str(row.task_id),
         needs_human=row.needs_human,
+        late_remote_ids=row.late_remote_ids,
     )
     set_times(message, row, "last_send_time", "update_time")
     return message

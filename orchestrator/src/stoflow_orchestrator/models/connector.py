@@ -79,6 +79,7 @@ class Effect(PublicBase):
         CheckConstraint("generation > 0", name="generation"),
         UniqueConstraint("account_id", "product_id", "site", "name"),
         Index("ix_effects_unresolved", "effect_id", postgresql_where=text("state = 'UNRESOLVED'")),
+        Index("ix_effects_late", "effect_id", postgresql_where=text("late_remote_ids <> '{}'")),
     )
 
     effect_id: Mapped[UuidKey]
@@ -93,6 +94,8 @@ class Effect(PublicBase):
     mode: Mapped[str]
     generation: Mapped[int]
     remote_id: Mapped[str]
+    # What attempts reported that had lost their lease; remote_id may be among them.
+    late_remote_ids: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")
     # The attempt that may have sent it last.
     job_id: Mapped[UUID]
     task_id: Mapped[UUID]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -37,13 +38,9 @@ _SAVE_EFFECTS: LiteralString = """
     )
     SELECT 1 / (count(*) = %b)::int FROM saved"""
 
-_KEEP_LATE_REMOTE_ID: LiteralString = """
-    WITH kept AS (
-        UPDATE public.effects SET remote_id = %(remote_id)s, update_time = now()
-         WHERE task_id = %(task_id)s AND state = 'UNRESOLVED'
-    )
-    SELECT remote_id FROM public.effects
-     WHERE task_id = %(task_id)s AND state = 'DONE' AND remote_id <> %(remote_id)s"""
+_ADD_LATE_REMOTE_ID: LiteralString = """
+    UPDATE public.effects SET late_remote_ids = late_remote_ids || %(remote_id)s::text, update_time = now()
+     WHERE effect_id = %(effect_id)s AND NOT %(remote_id)s::text = ANY(late_remote_ids)"""
 
 
 async def lock_effects(connection: Connection, keys: Collection[EffectKey]) -> list[Effect]:
@@ -56,15 +53,19 @@ async def lock_effects(connection: Connection, keys: Collection[EffectKey]) -> l
     ]
 
 
-async def keep_late_remote_id(connection: Connection, task_id: UUID, remote_id: str) -> str | None:
-    """Stores what a stale report of an archived job says that it made, where nothing else is known.
-
-    Returns:
-        The remote id that is recorded as done, if it is another one: the effect happened twice.
-    """
-    cursor = await connection.execute(_KEEP_LATE_REMOTE_ID, {"task_id": task_id, "remote_id": remote_id})
+async def get_time(connection: Connection) -> datetime:
+    """Returns when the transaction began, by PostgreSQL's clock."""
+    cursor = await connection.execute("SELECT now()")
     row = await cursor.fetchone()
-    return None if row is None else str(row[0])
+    assert row is not None  # noqa: S101 - for the type checker
+    time: datetime = row[0]
+    return time
+
+
+async def add_late_remote_ids(connection: Connection, late: Iterable[tuple[UUID, str]]) -> None:
+    """Keeps what late reports named, by effect; so rare that each is a statement of its own."""
+    for effect_id, remote_id in late:
+        await connection.execute(_ADD_LATE_REMOTE_ID, {"effect_id": effect_id, "remote_id": remote_id})
 
 
 async def save_effects(connection: Connection, effects: Collection[Effect]) -> None:

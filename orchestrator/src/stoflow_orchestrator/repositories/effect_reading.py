@@ -14,20 +14,24 @@ Connection = AsyncConnection[Any]
 _COLUMNS: LiteralString = """
     SELECT e.effect_id, e.tenant_id, e.account_id, e.product_id, e.site, e.name, e.state, e.generation, e.remote_id,
            e.job_id, e.task_id, e.last_send_time, e.update_time,
+           array_remove(e.late_remote_ids, e.remote_id) AS late_remote_ids,
            coalesce(j.state = 'PENDING' AND j.wait_reason = 'NEEDS_HUMAN', false) AS needs_human
       FROM public.effects AS e LEFT JOIN public.live_jobs AS j USING (job_id)"""
 
 _FIND: LiteralString = _COLUMNS + " WHERE e.effect_id = %s"
 
+_IN_STATE: LiteralString = " WHERE e.state = %(state)s"
+# The first half is the index's.
+_LATE: LiteralString = """
+     WHERE e.late_remote_ids <> '{}' AND array_remove(e.late_remote_ids, e.remote_id) <> '{}'
+       AND %(state)s IN ('', e.state)"""
+
 # Ids sort by the time of creation.
-_LIST: LiteralString = (
-    _COLUMNS
-    + """
-     WHERE e.state = %(state)s AND e.effect_id > %(after)s
+_NARROW: LiteralString = """
+       AND e.effect_id > %(after)s
        AND (%(tenant_id)s = 0 OR e.tenant_id = %(tenant_id)s)
        AND (NOT %(needs_human)s OR j.state = 'PENDING' AND j.wait_reason = 'NEEDS_HUMAN')
      ORDER BY e.effect_id LIMIT %(limit)s"""
-)
 
 # Only as it was read: an attempt may have begun meanwhile.
 _SETTLE: LiteralString = """
@@ -45,9 +49,27 @@ async def find(connection: Connection, effect_id: UUID) -> Any | None:
 
 
 async def list_page(
-    connection: Connection, tenant_id: int, state: str, needs_human: bool, after: UUID, limit: int
+    connection: Connection,
+    *,
+    tenant_id: int,
+    state: str,
+    needs_human: bool,
+    has_late: bool,
+    after: UUID,
+    limit: int,
 ) -> Sequence[Any]:
-    """Returns effects in one state, oldest first; tenant 0 stands for all."""
+    """Returns effects, oldest first.
+
+    Args:
+        connection: On `public`.
+        tenant_id: Whose; 0 for all tenants'.
+        state: In which; empty for any, which needs `has_late`.
+        needs_human: Only those whose job waits for a person.
+        has_late: Only those of which late reports named other ids.
+        after: The last effect of the page before.
+        limit: Most rows.
+    """
+    statement = _COLUMNS + (_LATE if has_late else _IN_STATE) + _NARROW
     parameters = {
         "tenant_id": tenant_id,
         "state": state,
@@ -56,7 +78,7 @@ async def list_page(
         "limit": limit,
     }
     async with connection.cursor(row_factory=namedtuple_row) as cursor:
-        await cursor.execute(_LIST, parameters)
+        await cursor.execute(statement, parameters)
         return await cursor.fetchall()
 
 

@@ -16,6 +16,7 @@ from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
+from stoflow_orchestrator.engine.records import NO_PRODUCT, EffectKey
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.migrations.runner import tenant_schema
 from stoflow_orchestrator.repositories.job_filter import JobFilter
@@ -69,6 +70,11 @@ _COUNT_ARCHIVED_JOBS = sql.SQL("""
     SELECT state, count(*) FROM {jobs} WHERE {conditions} GROUP BY state""")
 
 _FIND_ACCEPTED = sql.SQL("SELECT task_id, accepted_token FROM {tasks} WHERE task_id = ANY(%s)")
+
+_FIND_EFFECT_KEYS = sql.SQL("""
+    SELECT t.task_id, j.account_id, coalesce(j.product_id, %(no_product)s), j.site, t.once_name
+      FROM {tasks} AS t JOIN {jobs} AS j USING (job_id)
+     WHERE t.task_id = ANY(%(task_ids)s) AND t.once_name IS NOT NULL""")
 
 
 class JobReader:
@@ -135,6 +141,16 @@ class JobSnapshot:
         statement = _FIND_ACCEPTED.format(tasks=self._table("marketplace_tasks"))
         cursor = await self._connection.execute(statement, (list(task_ids),), prepare=False)
         return dict(await cursor.fetchall())
+
+    async def find_effect_keys(self, task_ids: Sequence[UUID]) -> dict[UUID, EffectKey]:
+        """Returns, for those archived tasks that have one, which effect is theirs."""
+        statement = _FIND_EFFECT_KEYS.format(
+            tasks=self._table("marketplace_tasks"), jobs=self._table("marketplace_jobs")
+        )
+        cursor = await self._connection.execute(
+            statement, {"task_ids": list(task_ids), "no_product": NO_PRODUCT}, prepare=False
+        )
+        return {row[0]: EffectKey(*row[1:]) for row in await cursor.fetchall()}
 
     def _table(self, name: str) -> sql.Identifier:
         return sql.Identifier(self._schema, name)

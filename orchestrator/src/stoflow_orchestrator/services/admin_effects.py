@@ -46,12 +46,18 @@ class AdminEffects:
         """
         after = decode_token(request, request.page_token, single_uuid) or FIRST
         size = page_size(request)
-        state = request.state or admin_pb2.EFFECT_STATE_UNRESOLVED
-        name = admin_pb2.EffectState.Name(state).removeprefix("EFFECT_STATE_")
+        state = admin_pb2.EffectState.Name(request.state or admin_pb2.EFFECT_STATE_UNRESOLVED)
+        any_state = request.has_late_remote_ids and not request.state
         with unavailable_when_unreachable():
             async with self._pool.connection() as connection:
                 rows = await effect_reading.list_page(
-                    connection, request.tenant_id, name, request.needs_human, after, size + 1
+                    connection,
+                    tenant_id=request.tenant_id,
+                    state="" if any_state else state.removeprefix("EFFECT_STATE_"),
+                    needs_human=request.needs_human,
+                    has_late=request.has_late_remote_ids,
+                    after=after,
+                    limit=size + 1,
                 )
         effects = fit_page((effect_message(row) for row in rows), size)
         token = encode_token(request, [effects[-1].effect_id]) if len(effects) < len(rows) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -22,13 +22,13 @@ from stoflow_orchestrator.engine.admission import Admission
 from stoflow_orchestrator.engine.backoff import RetryPolicy
 from stoflow_orchestrator.engine.commands import ReleaseTask, ReportTask, StartTask
 from stoflow_orchestrator.engine.committer import Committer
+from stoflow_orchestrator.engine.late_effects import keep_late_remote_id
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.engine.records import base_version
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.messaging.hints import directives_subject
 from stoflow_orchestrator.messaging.streams import DEFAULT_ROUTE, Streams, tasks_stream
 from stoflow_orchestrator.repositories import connector as connector_repository
-from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories.job import JobReader
 from stoflow_orchestrator.services.image_addresses import ImageAddresses
@@ -269,26 +269,15 @@ class ConnectorService:
             with unavailable_when_unreachable():
                 async with self._reader.snapshot(tenant_id) as snapshot:
                     tokens = await snapshot.find_accepted_tokens([c.task_id for c, _ in mine])
+                    late = [c for c, _ in mine if c.report.success.remote_id and _is_news(c, tokens)]
+                    keys = await snapshot.find_effect_keys([c.task_id for c in late]) if late else {}
             for command, result in mine:
                 if tokens.get(command.task_id) == command.lease_token:
                     result.decision = rpc.REPORT_DECISION_ACCEPTED
-                elif command.task_id in tokens and command.report.success.remote_id:
-                    await self._keep_late_remote_id(command)
-
-    async def _keep_late_remote_id(self, command: ReportTask) -> None:
-        # The job has ended without this attempt, but what it made at the marketplace must not be forgotten.
-        remote_id = command.report.success.remote_id
-        with unavailable_when_unreachable():
-            async with self._pool.connection() as connection, connection.transaction():
-                recorded = await effect_repository.keep_late_remote_id(connection, command.task_id, remote_id)
-        if recorded is not None:
-            log.error(
-                "effect_happened_twice",
-                job_id=str(command.job_id),
-                task_id=str(command.task_id),
-                recorded_remote_id=recorded,
-                late_remote_id=remote_id,
-            )
+                elif command.task_id in keys:
+                    remote_id = command.report.success.remote_id
+                    with unavailable_when_unreachable():
+                        await keep_late_remote_id(self._pool, keys[command.task_id], remote_id)
 
     async def release(self, request: rpc.ReleaseTasksRequest) -> rpc.ReleaseTasksResponse:
         """Takes leases back without burning a retry."""
@@ -305,6 +294,10 @@ class ConnectorService:
         answers: list[Exception | None] = await self._committer.run_all(commands)
         _all_or_raise(answers)
         return rpc.ReleaseTasksResponse()
+
+
+def _is_news(command: ReportTask, tokens: Mapping[UUID, UUID | None]) -> bool:
+    return command.task_id in tokens and tokens[command.task_id] != command.lease_token
 
 
 def manifest_violations(manifest: Manifest) -> list[FieldViolation]:

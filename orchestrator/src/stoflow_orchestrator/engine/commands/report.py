@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-import structlog
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.connector.v1 import task_pb2
@@ -25,8 +24,6 @@ from stoflow_orchestrator.lifecycle import JobState, TaskEvent, TaskState
 from stoflow_service_kit.structs import struct_to_json
 
 MAX_OUTPUT_BYTES = 64 * 1024
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +185,5 @@ class ReportTask(Command[rpc.TaskReportResult]):
         # The task's state is another's now, but what was made at the marketplace must not be forgotten.
         if not task.is_once or not self.report.HasField("success") or not self.report.success.remote_id:
             return
-        effect = changes.effects.get(effect_key(job, task))
-        remote_id = self.report.success.remote_id
-        if effect is None or effect.remote_id == remote_id:
-            return
-        if effect.state == "DONE":
-            log.error(
-                "effect_happened_twice",
-                effect_id=str(effect.effect_id),
-                job_id=str(job.job_id),
-                task=task.name,
-                recorded_remote_id=effect.remote_id,
-                late_remote_id=remote_id,
-            )
-            return
-        effect.remote_id = remote_id
-        changes.changed_effects[effect.key] = effect
+        if (effect := changes.effects.get(effect_key(job, task))) is not None:
+            changes.keep_late_remote_id(effect, self.report.success.remote_id)

@@ -449,6 +449,7 @@ class Effect(_message.Message):
     NEEDS_HUMAN_FIELD_NUMBER: _builtins.int
     LAST_SEND_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    LATE_REMOTE_IDS_FIELD_NUMBER: _builtins.int
     effect_id: _builtins.str
     """Identifies it; references sent to the marketplace derive from it."""
     tenant_id: _builtins.int
@@ -481,6 +482,12 @@ class Effect(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the record was changed last."""
 
+    @_builtins.property
+    def late_remote_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids other than remote_id that were reported by attempts whose lease was over: what they name may exist as well, and
+        only a person can tell which of them is to stay.
+        """
+
     def __init__(
         self,
         *,
@@ -498,10 +505,11 @@ class Effect(_message.Message):
         needs_human: _builtins.bool = ...,
         last_send_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        late_remote_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_send_time", b"last_send_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "effect_id", b"effect_id", "generation", b"generation", "job_id", b"job_id", "last_send_time", b"last_send_time", "name", b"name", "needs_human", b"needs_human", "product_id", b"product_id", "remote_id", b"remote_id", "site", b"site", "state", b"state", "task_id", b"task_id", "tenant_id", b"tenant_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "effect_id", b"effect_id", "generation", b"generation", "job_id", b"job_id", "last_send_time", b"last_send_time", "late_remote_ids", b"late_remote_ids", "name", b"name", "needs_human", b"needs_human", "product_id", b"product_id", "remote_id", b"remote_id", "site", b"site", "state", b"state", "task_id", b"task_id", "tenant_id", b"tenant_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -689,16 +689,19 @@ class ListEffectsRequest(_message.Message):
     NEEDS_HUMAN_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    HAS_LATE_REMOTE_IDS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.int
     """Only effects of this tenant; 0 for all tenants."""
     state: _admin_pb2.EffectState.ValueType
-    """Only effects in this state; unspecified for UNRESOLVED."""
+    """Only effects in this state; unspecified for UNRESOLVED, and for every state with has_late_remote_ids."""
     needs_human: _builtins.bool
     """Only effects whose job waits for a person."""
     page_size: _builtins.int
     """Greatest number to return, at most 1000; 0 means 50."""
     page_token: _builtins.str
     """next_page_token of the page before; empty for the first page."""
+    has_late_remote_ids: _builtins.bool
+    """Only effects with late_remote_ids: what may have happened twice."""
     def __init__(
         self,
         *,
@@ -707,10 +710,11 @@ class ListEffectsRequest(_message.Message):
         needs_human: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        has_late_remote_ids: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["needs_human", b"needs_human", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_late_remote_ids", b"has_late_remote_ids", "needs_human", b"needs_human", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

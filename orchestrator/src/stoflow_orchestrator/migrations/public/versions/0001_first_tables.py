@@ -166,6 +166,7 @@ def upgrade() -> None:
         sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("remote_id", sa.Text(), nullable=False),
+        sa.Column("late_remote_ids", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("task_id", sa.Uuid(), nullable=False),
         sa.Column("last_send_time", sa.DateTime(timezone=True), nullable=False),
@@ -182,6 +183,7 @@ def upgrade() -> None:
             "name",
             name=op.f("uq_effects_account_id_product_id_site_name"),
         ),
+        sa.Index("ix_effects_late", "effect_id", postgresql_where=sa.text("late_remote_ids <> '{}'")),
         schema="public",
     )
     op.create_index(
