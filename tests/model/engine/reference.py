@@ -249,7 +249,9 @@ class Reference:
 
     @staticmethod
     def _same_product(one: JobRow, other: JobRow) -> bool:
-        return one.product is not None and (one.account, one.product) == (other.account, other.product)
+        # Jobs without a product wait for those that do the same.
+        same_action = one.product is not None or one.action == other.action
+        return same_action and (one.account, one.product) == (other.account, other.product)
 
     def _give_slot(self, job: JobRow) -> None:
         self.move_job(job, JobEvent.ADMIT, JobState.RUNNING)
