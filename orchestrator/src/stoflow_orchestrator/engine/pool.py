@@ -25,6 +25,7 @@ HOT_PATH_SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",
+    "max_parallel_workers_per_gather": "0",
 }
 
 # These concern single rows: the group is taken apart and most of it succeeds.
