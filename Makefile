@@ -73,7 +73,7 @@ up: venv ## The same as demo, and stay up; data is kept between runs
 down: venv ## Stop what `make up` started
 	$(PYTHON_BIN) -m stoflow_sandbox down
 
-bench: venv ## Measure the workloads beside the peers (ROUNDS=3, ONLY=W1,W2 to choose, QUICK=1 for a glance)
+bench: venv ## Measure the workloads beside the peers (ROUNDS=3, ONLY=W1,W2 to renew these, QUICK=1 for a glance)
 	$(PYTHON_BIN) -m benchmarks run --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 kill-matrix: venv ## Run every cell of the kill matrix ten times, write build/kill-matrix.json

@@ -12,7 +12,7 @@ from benchmarks.contenders.stoflow import StoFlow
 from benchmarks.measuring import measure
 from benchmarks.plan import WORKLOADS, Plan
 from benchmarks.profiling import profile
-from benchmarks.results import FILE, QUICK_FILE, show, write
+from benchmarks.results import FILE, QUICK_FILE, merge, show, write
 from benchmarks.servers import Servers
 from benchmarks.usage import Meter
 
@@ -60,7 +60,11 @@ def run_command(
         raise typer.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(WORKLOADS)}")
     plan = Plan(rounds, chosen, quick, FOLDER)
     content = uvloop.run(measure(plan, typer.echo))
-    target = file or (QUICK_FILE if quick or chosen != WORKLOADS else FILE)
+    if quick or file:
+        target = file or QUICK_FILE
+    else:
+        target = FILE
+        content = merge(content, target, chosen)
     write(content, target)
     show(content)
     typer.echo(f"written: {target}")

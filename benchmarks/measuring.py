@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.contenders.contender import Contender
@@ -46,6 +47,7 @@ async def measure(plan: Plan, say: Say) -> dict[str, Any]:
         "ratios": ratios(figures),
         "targets": [target.to_json() for target in targets(figures)],
         "machine": machine,
+        "time": datetime.now(UTC).isoformat(timespec="minutes"),
         "rounds": len(list(plan.each_round())),
         "quick": plan.is_quick,
         "notes": NOTES.splitlines(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,25 @@ def targets(figures: Mapping[str, Any]) -> list[Target]:
     if "idle" in figures:
         at_most("idle", "fewer than 2 queries/s", figures["idle"]["stoflow"]["queries_per_second"], 1.99)
     return found
+
+
+def merge(content: Mapping[str, Any], file: Path, workloads: Sequence[str]) -> dict[str, Any]:
+    """Returns the file's figures with those of some workloads replaced by new ones.
+
+    Each workload keeps what it was measured on and when, under "measured".
+    """
+    old: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    figures = {name: old[name] for name in TITLES if name in old}
+    figures.update({name: content[name] for name in TITLES if name in content})
+    about = {key: content[key] for key in ("machine", "time", "rounds")}
+    measured = {**old.get("measured", {}), **dict.fromkeys(workloads, about)}
+    return {
+        **figures,
+        "ratios": ratios(figures),
+        "targets": [target.to_json() for target in targets(figures)],
+        "measured": measured,
+        "notes": content["notes"],
+    }
 
 
 def write(content: Mapping[str, Any], file: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from benchmarks.results import ratios, targets
+from benchmarks.results import merge, ratios, targets, write
 
 
 def _rates(stoflow: float, pgqueuer: float) -> dict[str, Any]:
@@ -43,3 +44,21 @@ def test_targets_are_judged_by_their_own_direction() -> None:
 def test_workloads_that_were_not_measured_have_no_target() -> None:
     """Measuring some workloads says nothing of the others."""
     assert targets({}) == []
+
+
+def test_renewed_workload_replaces_its_figures_and_no_others(tmp_path: Path) -> None:
+    """What was measured before stays, with what it was measured on; ratios and targets are of all."""
+    file = tmp_path / "latest.json"
+    first = _content(idle={"stoflow": {"queries_per_second": 3.0}}, W1=_rates(5_000, 1_000))
+    write(merge(first, file, ["W1", "idle"]), file)
+    second = {**_content(W1=_rates(3_000, 1_000)), "machine": {"cores": 4}}
+    merged = merge(second, file, ["W1"])
+    assert merged["W1"] == _rates(3_000, 1_000)
+    assert merged["idle"] == {"stoflow": {"queries_per_second": 3.0}}
+    assert merged["ratios"] == {"W1": {"pgqueuer": 3.0}}
+    assert [merged["measured"][name]["machine"]["cores"] for name in ("W1", "idle")] == [4, 2]
+    assert {target["workload"] for target in merged["targets"]} == {"W1", "idle"}
+
+
+def _content(**figures: Any) -> dict[str, Any]:
+    return {**figures, "machine": {"cores": 2}, "time": "2026-01-05T10:00+00:00", "rounds": 3, "notes": []}
