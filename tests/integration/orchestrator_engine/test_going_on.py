@@ -6,6 +6,7 @@ import uuid
 
 import nats.errors
 import pytest
+from google.protobuf import json_format
 from stoflow.admin.v1 import admin_service_pb2
 from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.connector.v1 import task_pb2
@@ -47,7 +48,8 @@ async def test_report_starts_the_next_task_with_the_outputs_so_far(shop: Shop) -
     command = following(command, second)
     third = await connector.succeed_and_go_on(command, tokens[0], tokens[1], {"page": [1, 2.5, None]})
     assert [o.name for o in third.next.assignment.outputs] == ["first", "second"]
-    assert list(third.next.assignment.outputs[1].output["page"]) == [1, 2.5, None]
+    page = json_format.MessageToDict(third.next.assignment.outputs[1].output)
+    assert page == {"page": [1, 2.5, None]}
     assert third.next.assignment.effect.mode == task_pb2.EFFECT_MODE_EXECUTE
 
     command = following(command, third)
