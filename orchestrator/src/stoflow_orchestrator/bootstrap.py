@@ -27,6 +27,7 @@ from stoflow.jobs.v1 import batch_service_pb2_grpc, job_service_pb2_grpc
 from stoflow.tenants.v1 import tenant_service_pb2_grpc
 
 from stoflow_orchestrator.clients.address_guard import AddressGuard, parse_networks
+from stoflow_orchestrator.clients.image_bucket import BucketPlace, ImageBucket
 from stoflow_orchestrator.clients.image_folder import ImageFolder
 from stoflow_orchestrator.clients.image_source import ImageSource
 from stoflow_orchestrator.clients.image_store import ImageStore
@@ -92,6 +93,7 @@ from stoflow_orchestrator.services.tenants import TenantDirectory, TenantService
 from stoflow_orchestrator.settings import OrchestratorSettings, decode_key
 from stoflow_service_kit.clock import SystemClock
 from stoflow_service_kit.database import create_connection_pool, database_address, wait_for_database
+from stoflow_service_kit.errors import UnavailableError
 from stoflow_service_kit.grpc_server import GrpcServer
 from stoflow_service_kit.http_server import HttpServer, create_app
 from stoflow_service_kit.lifecycle import Lifecycle
@@ -150,7 +152,7 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     await retry_until_reachable("NATS JetStream", nats_name(nats), engine.streams.ensure_events)
     await hints.start()
     signatures = ImageSignatures(decode_key(settings.image_url_key), clock)
-    images = ImageFolder(settings.image_store_path)
+    images = await _open_image_store(settings, lifecycle)
     grpc_server = GrpcServer(settings.grpc_address, registry)
     http_server = HttpServer(
         settings.http_address,
@@ -293,6 +295,28 @@ def _add_servicers(
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
         AdminServicer(_create_admin(pool, engine, control)),
     )
+
+
+async def _open_image_store(settings: OrchestratorSettings, lifecycle: Lifecycle) -> ImageStore:
+    if settings.image_store_bucket is None:
+        return ImageFolder(settings.image_store_path)
+    place = BucketPlace(
+        bucket=settings.image_store_bucket,
+        prefix=settings.image_store_prefix,
+        endpoint=settings.image_store_endpoint,
+        region=settings.image_store_region,
+        access_key=settings.image_store_access_key,
+        secret_key=settings.image_store_secret_key,
+    )
+    bucket = ImageBucket(place, settings.image_store_path)
+    address = place.endpoint or "AWS"
+    await retry_until_reachable("the image store", address, bucket.check, retry_on=(UnavailableError,))
+
+    async def close() -> None:
+        await asyncio.to_thread(bucket.close)
+
+    lifecycle.on_drain("image-store", close)
+    return bucket
 
 
 def _image_source(settings: OrchestratorSettings) -> ImageSource:

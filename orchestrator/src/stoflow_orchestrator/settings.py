@@ -61,7 +61,26 @@ class OrchestratorSettings(ServiceSettings):
 
     database_url: PostgresUrl
     nats_url: NatsUrl
-    image_store_path: Path = Field(description="folder for the sellers' images, shared by all orchestrators")
+    image_store_path: Path = Field(
+        description="folder for the sellers' images, shared by all orchestrators; with IMAGE_STORE_BUCKET a local"
+        " one for uploads"
+    )
+    image_store_bucket: str | None = Field(
+        default=None, description="name of a bucket that holds the images; unset for IMAGE_STORE_PATH"
+    )
+    image_store_prefix: str = Field(
+        default="", description="put before each key in the bucket; unset for none"
+    )
+    image_store_endpoint: HttpUrl | None = Field(
+        default=None, description="http://host:port or https://host of an S3-compatible store; unset for AWS"
+    )
+    image_store_region: str = Field(default="us-east-1", description="the bucket's region")
+    image_store_access_key: str | None = Field(
+        default=None, description="the store's access key; unset for botocore's own search for credentials"
+    )
+    image_store_secret_key: str | None = Field(
+        default=None, repr=False, description="the secret that belongs to IMAGE_STORE_ACCESS_KEY"
+    )
     image_base_url: HttpUrl | None = Field(
         default=None,
         description="http://host:port or https://host at which connectors read images; unset for HTTP_ADDRESS",

@@ -26,20 +26,7 @@ class ImageFolder:
         """
         self._root = root
         # Inside the root, since a rename is atomic only within one file system.
-        self._incoming = root / "incoming"
-        self._incoming.mkdir(parents=True, exist_ok=True)
-        self._remove_abandoned()
-
-    def _remove_abandoned(self) -> None:
-        # An hour: another orchestrator may be receiving this very file.
-        oldest = time.time() - ABANDONED_AFTER_SECONDS
-        for path in self._incoming.iterdir():
-            try:
-                if path.stat().st_mtime < oldest:
-                    shutil.rmtree(path)
-            except FileNotFoundError:
-                # Another orchestrator was faster.
-                continue
+        self._incoming = open_incoming(root)
 
     @property
     def incoming(self) -> Path:
@@ -66,6 +53,22 @@ class ImageFolder:
         except FileNotFoundError:
             return None
         return StoredImage(size_bytes, _read(path))
+
+
+def open_incoming(root: Path) -> Path:
+    """Makes the folder for files on their way in; what a crash left there an hour ago is removed."""
+    incoming = root / "incoming"
+    incoming.mkdir(parents=True, exist_ok=True)
+    # An hour: another orchestrator may be receiving this very file.
+    oldest = time.time() - ABANDONED_AFTER_SECONDS
+    for path in incoming.iterdir():
+        try:
+            if path.stat().st_mtime < oldest:
+                shutil.rmtree(path)
+        except FileNotFoundError:
+            # Another orchestrator was faster.
+            continue
+    return incoming
 
 
 async def _read(path: Path) -> AsyncGenerator[bytes]:

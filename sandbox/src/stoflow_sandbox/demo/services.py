@@ -126,6 +126,8 @@ class System:
         return {
             **self._common("orchestrator", urls),
             "IMAGE_STORE_PATH": str(self._folders.images),
+            # Pictures of this machine may be fetched: nothing here serves anybody else.
+            "IMAGE_ALLOWED_NETWORKS": "127.0.0.0/8",
             "IMAGE_URL_KEY": self._secrets.key("image address key"),
             "IMAGE_BASE_URL": "",
             "CREDENTIALS_KEYS": f"demo:{self._secrets.key('credentials key')}",
