@@ -18,7 +18,7 @@ from tests.integration.rpc_refusals.methods import Method
 from tests.integration.rpc_refusals.table import TABLE
 from tests.integration.rpc_refusals.world import World, changed
 
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 _OPTIONS = [("grpc.max_send_message_length", -1)]
 
 
@@ -29,10 +29,12 @@ class Answer:
     Attributes:
         outcome: "OK", or code and reason.
         violations: The fields that it names.
+        has_retry_delay: Whether it says when to try again.
     """
 
     outcome: str
     violations: tuple[str, ...] = ()
+    has_retry_delay: bool = False
 
 
 class Caller:
@@ -93,7 +95,8 @@ def read_refusal(error: grpc.aio.AioRpcError) -> Answer:
     (info,) = infos
     assert info.domain == "stoflow"
     assert f"ERROR_REASON_{info.reason}" in error_reason_pb2.ErrorReason.keys()  # noqa: SIM118 - not a mapping
-    return Answer(f"{error.code().name} {info.reason}", tuple(violations))
+    has_retry_delay = any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+    return Answer(f"{error.code().name} {info.reason}", tuple(violations), has_retry_delay)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +29,13 @@ def world(
     postgres_server: PostgresServer, nats_server: NatsServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """The services, and something in every state."""
-    folder = tmp_path_factory.mktemp("refusals")
+    with open_world(postgres_server, nats_server, tmp_path_factory.mktemp("refusals")) as opened:
+        yield opened
+
+
+@contextmanager
+def open_world(postgres_server: PostgresServer, nats_server: NatsServer, folder: Path) -> Iterator[World]:
+    """Starts the services on a new database and fills it."""
     url = postgres_server.create_database(f"refusals_{uuid.uuid4().hex}")
     with Supervisor(folder / "services") as supervisor:
         # Long leases: nothing here waits for one to end.

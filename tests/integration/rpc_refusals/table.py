@@ -419,6 +419,7 @@ _CONNECTORS: Final = {
             **dict.fromkeys(
                 ("reports.tenant_id", "reports.job_id", "reports.task_id", "reports.lease_token"), ANSWERED
             ),
+            "reports.next_lease_token": CHOSEN,
         },
     ),
     "ConnectorService.ReleaseTasks": Entry(

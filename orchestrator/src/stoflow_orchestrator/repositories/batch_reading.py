@@ -12,6 +12,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.migrations.runner import tenant_schema
 from stoflow_orchestrator.repositories.batch_archive import BATCH_COLUMNS
 
@@ -78,13 +79,14 @@ class BatchReader:
         return await self._fetch(statement, {"tenant_id": tenant_id, "before": before, "limit": limit})
 
     async def _fetch(self, statement: sql.Composed, parameters: dict[str, Any]) -> list[Any]:
-        async with (
-            self._pool.connection() as connection,
-            connection.cursor(row_factory=namedtuple_row) as cursor,
-        ):
-            # Unprepared: each tenant has statements of its own.
-            await cursor.execute(statement, parameters, prepare=False)
-            return await cursor.fetchall()
+        with unavailable_when_unreachable():
+            async with (
+                self._pool.connection() as connection,
+                connection.cursor(row_factory=namedtuple_row) as cursor,
+            ):
+                # Unprepared: each tenant has statements of its own.
+                await cursor.execute(statement, parameters, prepare=False)
+                return await cursor.fetchall()
 
 
 def _table(tenant_id: int) -> sql.Identifier:
