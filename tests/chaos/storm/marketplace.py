@@ -26,7 +26,7 @@ from stoflow_sandbox.marketplaces.settings import SandboxSettings
 from tests.chaos.storm.weather import Fault, Weather
 
 SEED_VARIABLE = "STORM_SEED"
-LATE_SECONDS = 1.0
+LATE_SECONDS = 2.0
 _SILENCE_SECONDS = 3.0
 # So that attempts take time, and somebody may change his mind meanwhile.
 _LEAST_SECONDS, _MOST_SECONDS = 0.01, 0.2
@@ -129,7 +129,7 @@ class Marketplace:
         return thing.remote_id
 
     async def _make_late(self, key: str, deadline: float) -> None:
-        await asyncio.sleep(self._random.uniform(0.2, LATE_SECONDS))
+        await asyncio.sleep(self._random.uniform(LATE_SECONDS / 3, LATE_SECONDS))
         if time.time() <= deadline + LATE_SECONDS:
             self._make(key)
 
