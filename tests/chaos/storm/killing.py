@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -43,7 +44,7 @@ class Killer:
     """Carries the strikes out one after the other.
 
     Attributes:
-        kills: What was killed, with the share of jobs that had ended.
+        kills: What was killed, the share of jobs that had ended, and how long each took to start again.
     """
 
     stage: Stage
@@ -66,11 +67,19 @@ class Killer:
             *(self.stage.connectors[number] for number in strike.connectors),
         ]
         await asyncio.gather(*(asyncio.to_thread(victim.kill) for victim in victims))
-        self.kills.append({"killed": [victim.name for victim in victims], "ended_share": round(share, 3)})
-        await asyncio.gather(*map(_return, victims, strike.absence_seconds))
+        back = await asyncio.gather(*map(_return, victims, strike.absence_seconds))
+        self.kills.append(
+            {
+                "killed": [victim.name for victim in victims],
+                "ended_share": round(share, 3),
+                "starting_seconds": [round(seconds, 1) for seconds in back],
+            }
+        )
 
 
-async def _return(victim: ServiceProcess, absence_seconds: float) -> None:
+async def _return(victim: ServiceProcess, absence_seconds: float) -> float:
     await asyncio.sleep(absence_seconds)
+    begun = time.monotonic()
     await asyncio.to_thread(victim.start)
     await wait_ready(victim)
+    return time.monotonic() - begun

@@ -29,7 +29,7 @@ _SETTINGS = {
     "RETRY_BASE_SECONDS": "0.2",
     "RETRY_CAP_SECONDS": "2",
 }
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from stoflow_orchestrator.engine.changes import Changes
 from stoflow_orchestrator.engine.commands import Command
-from stoflow_orchestrator.engine.records import effect_key
+from stoflow_orchestrator.engine.records import Task, effect_key
 from stoflow_orchestrator.repositories import connector as connector_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import follow_up as follow_up_repository
@@ -35,7 +35,7 @@ async def load_for_commands(connection: Connection, commands: Sequence[Command[A
     )
     now, jobs = await live_repository.read_jobs(jobs_cursor)
     changes = Changes(now=now, jobs={job.job_id: job for job in jobs})
-    changes.add_tasks(await live_repository.read_tasks(tasks_cursor))
+    _add_tasks(changes, await live_repository.read_tasks(tasks_cursor))
     if outputs_cursor is not None:
         changes.outputs = await live_repository.read_outputs(outputs_cursor)
     if instances_cursor is not None:
@@ -53,8 +53,14 @@ async def load_jobs(connection: Connection, job_ids: Collection[UUID]) -> Change
     tasks_cursor = await live_repository.load_tasks(connection, job_ids)
     now, jobs = await live_repository.read_jobs(jobs_cursor)
     changes = Changes(now=now, jobs={job.job_id: job for job in jobs})
-    changes.add_tasks(await live_repository.read_tasks(tasks_cursor))
+    _add_tasks(changes, await live_repository.read_tasks(tasks_cursor))
     return changes
+
+
+def _add_tasks(changes: Changes, tasks: Iterable[Task]) -> None:
+    # A job that was archived when the jobs were locked may be live again when the tasks are read; nobody here
+    # holds its lock.
+    changes.add_tasks(task for task in tasks if task.job_id in changes.jobs)
 
 
 async def _load_effects(connection: Connection, changes: Changes) -> None:
