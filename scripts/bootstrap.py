@@ -32,6 +32,7 @@ PACKAGES = (
     "orchestrator",
     "connector-ebay",
     "stats-service",
+    "console",
     "sandbox",
 )
 # Settings of a caller's other environment that would send the installation elsewhere.

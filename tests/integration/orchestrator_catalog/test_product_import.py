@@ -15,6 +15,7 @@ from stoflow.catalog.v1.product_service_pb2 import (
     ImportProductsRequest,
     ImportProductsResponse,
     ImportRow,
+    ImportViolation,
     ListProductsRequest,
 )
 from stoflow.common.v1.money_pb2 import Money
@@ -244,3 +245,25 @@ async def test_other_calls_are_served_during_an_import(api: CatalogApi) -> None:
             reads += 1
     assert len(importing.result().products) == 5_000
     assert reads >= 10
+
+
+async def test_problems_of_the_sender_count_as_violations(api: CatalogApi) -> None:
+    """What the sender could not read makes a row wrong; other fields are judged beside it, unless all is unreadable."""
+    tenant_id = await api.new_tenant()
+    wrong = content(category="moon", condition=0)
+    rows = [
+        ImportRow(number=1, content=content(sku="A")),
+        ImportRow(
+            number=2, content=wrong, problems=[ImportViolation(field="condition", description="so-so")]
+        ),
+        ImportRow(number=3, problems=[ImportViolation(description="has 2 cells")]),
+    ]
+    header = Header(request_id=new_id(), tenant_id=tenant_id, import_valid_rows=True)
+    stream = [
+        ImportProductsRequest(header=header),
+        ImportProductsRequest(rows=ImportProductsRequest.Rows(rows=rows)),
+    ]
+    response = await api.products.ImportProducts(iter(stream))
+    assert [product.row for product in response.products] == [1]
+    assert bad(response) == {2: {"condition", "category"}, 3: {""}}
+    assert response.bad_rows[0].violations[0].description == "so-so"

@@ -128,7 +128,7 @@ async def _receive(batches: AsyncIterator[Rows]) -> tuple[list[_Row], bytes]:
 
 def _judge(row: ImportRow, first_by_sku: dict[str, _Row]) -> _Row:
     content = row.content
-    violations = [*list_violations(content), *content_violations(content)]
+    violations = _violations(row)
     values = None if violations else content_values(content)
     judged = _Row(row.number, content.sku, content.category, uuid7(), violations, values)
     if content.sku and (first := first_by_sku.setdefault(content.sku, judged)) is not judged:
@@ -136,10 +136,20 @@ def _judge(row: ImportRow, first_by_sku: dict[str, _Row]) -> _Row:
     return judged
 
 
+def _violations(row: ImportRow) -> list[FieldViolation]:
+    found = [FieldViolation(problem.field, problem.description) for problem in row.problems]
+    named = {problem.field for problem in found}
+    if "" not in named:
+        own = [*list_violations(row.content), *content_violations(row.content)]
+        # What could not be read is missing for that reason alone.
+        found += [violation for violation in own if violation.field not in named]
+    return found
+
+
 async def _check_categories(connection: AsyncConnection, rows: Sequence[_Row]) -> None:
     check = await CategoryCheck.of(connection, {row.category for row in rows if row.category})
     for row in rows:
-        # An empty one breaks the contract's rule and is named already.
+        # An empty one breaks the contract's rule, or was never read.
         if row.category:
             row.violations += check.violations(row.category, "category")
 

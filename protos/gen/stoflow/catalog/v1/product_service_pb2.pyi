@@ -203,6 +203,32 @@ class DeleteProductResponse(_message.Message):
 Global___DeleteProductResponse: _TypeAlias = DeleteProductResponse  # noqa: Y015
 
 @_typing.final
+class ImportViolation(_message.Message):
+    """Something that is wrong with a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field of the product: "price.currency_code"; empty for the row as a whole."""
+    description: _builtins.str
+    """What is expected."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportViolation: _TypeAlias = ImportViolation  # noqa: Y015
+
+@_typing.final
 class ImportRow(_message.Message):
     """One product to import."""
 
@@ -210,21 +236,29 @@ class ImportRow(_message.Message):
 
     NUMBER_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """What the answer calls the row: a line of a file."""
     @_builtins.property
     def content(self) -> _product_pb2.ProductContent:
         """The product. Its rules are checked row by row, and the answer lists what is wrong."""
 
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportViolation]:
+        """What the sender found wrong while it read the row; with any, the row counts as wrong. They come first in the answer,
+        before whatever else is wrong with other fields; after one without a field nothing else is looked for.
+        """
+
     def __init__(
         self,
         *,
         number: _builtins.int = ...,
         content: _product_pb2.ProductContent | None = ...,
+        problems: _abc.Iterable[Global___ImportViolation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "number", b"number", "problems", b"problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -341,32 +375,6 @@ class ImportedProduct(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportedProduct: _TypeAlias = ImportedProduct  # noqa: Y015
-
-@_typing.final
-class ImportViolation(_message.Message):
-    """Something that is wrong with a row."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FIELD_FIELD_NUMBER: _builtins.int
-    DESCRIPTION_FIELD_NUMBER: _builtins.int
-    field: _builtins.str
-    """The field of the product: "price.currency_code"; empty for the row as a whole."""
-    description: _builtins.str
-    """What is expected."""
-    def __init__(
-        self,
-        *,
-        field: _builtins.str = ...,
-        description: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ImportViolation: _TypeAlias = ImportViolation  # noqa: Y015
 
 @_typing.final
 class ImportBadRow(_message.Message):
