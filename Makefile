@@ -47,22 +47,19 @@ imports: venv ## Check which package may import which
 	.venv/bin/lint-imports
 
 test: venv ## Run every test that needs nothing but Python (PYTEST_ARGS="-k name" to choose)
-	$(PYTEST) -m "not long and not model"
+	$(PYTEST) -m "not long"
 
 test-unit: venv ## Run the unit tests only
 	$(PYTEST) tests/unit
 
 coverage: venv ## Run the tests and report which lines they reach
 	mkdir -p build/coverage
-	$(PYTEST) -m "not long and not model" --cov --cov-report=term --cov-report=xml:build/coverage/report.xml
+	$(PYTEST) -m "not long" --cov --cov-report=term --cov-report=xml:build/coverage/report.xml
 
 check: lint types imports protos-check buf-lint buf-breaking coverage ## Pass every gate
 
-model: venv ## Drive the engine through random histories beside a pure model
-	$(PYTEST) tests/model -m model --timeout 3600
-
 check-long: venv ## Run the long profiles: many more examples of every property, and the tests that take minutes
-	HYPOTHESIS_PROFILE=long $(PYTEST) -m "(hypothesis or long) and not model" --timeout 1800
+	HYPOTHESIS_PROFILE=long $(PYTEST) -m "hypothesis or long" --timeout 1800
 
 demo: venv ## Bring a product live on the marketplace sandbox, end to end, and stop everything again
 	$(PYTHON_BIN) -m stoflow_sandbox demo

@@ -96,9 +96,11 @@ class Calls(Reference):
 
     def control(self, call: str, job: JobRow) -> str:
         """Returns "OK" or the reason of a refusal."""
-        return {"cancel": self._cancel, "pause": self._pause, "resume": self._resume, "retry": self._retry}[
-            call
-        ](job)
+        self.asked.add((job.state, JobEvent(call.upper())))
+        if call in ("cancel", "retry"):
+            self.asked.update((task.state, TaskEvent(call.upper())) for task in job.tasks)
+        calls = {"cancel": self._cancel, "pause": self._pause, "resume": self._resume, "retry": self._retry}
+        return calls[call](job)
 
     def _cancel(self, job: JobRow) -> str:
         if job.state is JobState.CANCELLED:
@@ -126,6 +128,10 @@ class Calls(Reference):
         if job.state is JobState.PENDING and job.wait_reason is WaitReason.NEEDS_HUMAN:
             job.wait_reason = None
             job.held_until = None
+            self.record(job, "RESUMED")
+            return "OK"
+        if job.wait_reason is WaitReason.NEEDS_HUMAN:
+            job.wait_reason = job.held_until = None
             self.record(job, "RESUMED")
             return "OK"
         if job.state is not JobState.PAUSED:
@@ -162,6 +168,7 @@ class Calls(Reference):
     def start(self, bell: Bell, tenant: int, instance_id: UUID, token: UUID) -> Grant | str:
         """Returns what is granted, or why nothing is."""
         instance, found = self.instances[instance_id], self.find(bell.job, bell.task, tenant)
+        self.asked.add((self._task(bell).state, TaskEvent.START))
         if found is None:
             return "STALE"
         job, task = found
@@ -175,12 +182,24 @@ class Calls(Reference):
             return "STALE"
         if instance.version != "1":
             return "UNAVAILABLE"
+        return self._take_lease(job, task, instance_id, token)
+
+    def _task(self, bell: Bell) -> TaskRow:
+        return next(task for task in self.jobs[bell.job].tasks if task.task_id == bell.task)
+
+    def is_awaited(self, bell: Bell) -> bool:
+        """Whether the command is the newest of a task that nobody has started."""
+        task = self._task(bell)
+        return task.dispatched_at is not None and task.dispatch == bell.number
+
+    def _take_lease(self, job: JobRow, task: TaskRow, instance_id: UUID, token: UUID) -> Grant:
         self.move_task(task, TaskEvent.START, TaskState.RUNNING)
         task.attempts += 1
         task.dispatched_at = None
         task.token, task.instance = token, instance_id
         task.lease_until = self.now + LEASE
         task.deadline = self.now + START_TO_CLOSE
+        task.started_at = self.next_moment()
         if task.step.once is not None:
             self._begin_effect(job, task)
         self.record(job, "TASK_STARTED", task)
@@ -229,29 +248,63 @@ class Calls(Reference):
         return ("PAUSE" if job.state is JobState.PAUSED else "CANCEL"), must_register
 
     def report(
-        self, job_id: UUID, task_id: UUID, tenant: int, token: UUID, outcome: Outcome, *, yields: bool
-    ) -> str:
-        """Returns ACCEPTED, STALE_LEASE or INVALID."""
-        job = self.jobs[job_id]
-        task = next(task for task in job.tasks if task.task_id == task_id)
+        self,
+        bell: Bell,
+        tenant: int,
+        instance_id: UUID,
+        token: UUID,
+        outcome: Outcome,
+        *,
+        next_token: UUID | None,
+        yields: bool,
+    ) -> tuple[str, Grant | None]:
+        """Returns ACCEPTED, STALE_LEASE or INVALID, and the job's next task if that begins as well."""
+        job, task = self.jobs[bell.job], self._task(bell)
+        self._ask_report(job, task, outcome)
         if job.tenant != tenant:
-            return "STALE_LEASE"
+            return "STALE_LEASE", None
         if task.accepted == token:
-            return "ACCEPTED"
+            return "ACCEPTED", self._grant_again(job, task, next_token)
         if task.token != token:
             self._keep_late_effect(job, task, outcome)
-            return "STALE_LEASE"
+            return "STALE_LEASE", None
         is_success = outcome.error_class is None
         if task.step.once is not None and is_success and not outcome.remote_id:
-            return "INVALID"
+            return "INVALID", None
         if task.step.once is not None:
             self._settle_effect(job, task, outcome)
-        if is_success:
-            task.output = outcome.output or task.output
-            self.succeed(job, task, yields)
-        else:
+        if not is_success:
             self.fail(job, task, outcome, f"CODE_{outcome.error_class}")
-        return "ACCEPTED"
+            return "ACCEPTED", None
+        task.output = outcome.output or task.output
+        following = self.succeed(job, task, yields)
+        if following is None:
+            return "ACCEPTED", None
+        instance = self.instances[instance_id]
+        is_registered = instance.until is not None and instance.until > self.now
+        if next_token is None or not is_registered or instance.version != "1":
+            self.ring(job, following)
+            return "ACCEPTED", None
+        return "ACCEPTED", self._take_lease(job, following, instance_id, next_token)
+
+    def _ask_report(self, job: JobRow, task: TaskRow, outcome: Outcome) -> None:
+        if outcome.error_class is None:
+            self.asked.add((task.state, TaskEvent.COMPLETE))
+            if task is job.tasks[-1]:
+                self.asked.add((job.state, JobEvent.COMPLETE))
+        elif outcome.error_class == "PERMANENT":
+            self.asked |= {(task.state, TaskEvent.FAIL), (job.state, JobEvent.FAIL)}
+        else:
+            self.asked |= {(task.state, TaskEvent.TRY_AGAIN), (job.state, JobEvent.WAIT)}
+
+    def _grant_again(self, job: JobRow, task: TaskRow, next_token: UUID | None) -> Grant | None:
+        following = next((t for t in job.tasks if t.position == task.position + 1), None)
+        if next_token is None or following is None or job.state is not JobState.RUNNING:
+            return None
+        if following.token != next_token:
+            return None
+        following.lease_until = self.now + LEASE
+        return self._grant(job, following)
 
     def _settle_effect(self, job: JobRow, task: TaskRow, outcome: Outcome) -> None:
         effect = self.effects[job.effect_key(task)]
@@ -278,7 +331,7 @@ class Calls(Reference):
         effect.mode = "PROBE"
         effect.remote_id = outcome.remote_id
 
-    def release(self, instance_id: UUID, job_id: UUID, task_id: UUID, token: UUID) -> None:
+    def release(self, job_id: UUID, task_id: UUID, token: UUID) -> None:
         """Gives a lease back."""
         found = self.find(job_id, task_id, self.jobs[job_id].tenant)
         if found is None or found[1].token != token:
@@ -297,6 +350,12 @@ class Calls(Reference):
             self.ring(job, task)
 
     # -- the rest --
+
+    def reconnect(self) -> None:
+        """Opens every account."""
+        for account in self.accounts:
+            self.accounts[account] = True
+            self.connected_at[account] = self.next_moment()
 
     def archive(self) -> None:
         """Moves what has ended and holds no slot to the tenant's history."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +20,3 @@ def place(postgres_server: PostgresServer) -> Iterator[Place]:
     yield opened
     opened.close()
     postgres_server.drop_database(name)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps these tests to `make model`: they take minutes, and their long run is not proven yet."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.model)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+import uvloop
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
 from psycopg import AsyncConnection, sql
@@ -23,6 +24,7 @@ from stoflow_orchestrator.engine.backoff import RetryPolicy
 from stoflow_orchestrator.engine.changes import Dispatch
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.metrics import EngineMetrics
+from stoflow_orchestrator.engine.pool import HOT_PATH_SETTINGS
 from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
 from stoflow_orchestrator.engine.publisher import Publisher
 from stoflow_orchestrator.engine.reaper import Reaper
@@ -99,10 +101,12 @@ class Place:
     @classmethod
     def open(cls, database_url: str) -> Place:
         """Migrates the database and makes its tenants."""
-        loop = asyncio.new_event_loop()
+        loop = uvloop.new_event_loop()
         migrations = create_migration_engine(database_url)
         upgrade_public(migrations)
-        pool = create_connection_pool(database_url, "model", max_size=4, check=False)
+        # No server crashes here; what a crash of PostgreSQL leaves is another suite's subject.
+        session = {**HOT_PATH_SETTINGS, "synchronous_commit": "off"}
+        pool = create_connection_pool(database_url, "model", max_size=4, check=False, settings=session)
         loop.run_until_complete(pool.open())
         database = Database.connect(database_url, pool_size=2)
         service = TenantService(database, migrations)

@@ -35,6 +35,8 @@ decide_redispatch = RedispatchTask.decide
 begin_effect = Changes.begin_effect
 accept_failure = ReportTask._accept_failure
 decide_lose = LoseLease.decide
+decide_expire = ExpireJob.decide
+start_again_with_token = ReportTask._start_again
 
 
 def report_without_token(patch: Patch) -> None:
@@ -249,19 +251,46 @@ def request_id_ignored(patch: Patch) -> None:
     patch.setattr(intake_repository, "claim_requests", claim)
 
 
+def old_expiry_believed(patch: Patch) -> None:
+    """What the reaper found of an earlier run ends the one of now."""
+
+    def decide(self: ExpireJob, changes: Changes) -> bool:
+        job = changes.jobs.get(self.job)
+        return decide_expire(self if job is None else dataclasses.replace(self, run=job.run), changes)
+
+    patch.setattr(ExpireJob, "decide", decide)
+
+
+def next_task_for_anybody(patch: Patch) -> None:
+    """A connector that is not registered, or has another version, goes on with the job's next task."""
+    patch.setattr(ReportTask, "_takes", lambda self, changes, job: self.next_lease_token is not None)
+
+
+def next_task_granted_again(patch: Patch) -> None:
+    """Whoever repeats a report is granted the next task, though somebody else runs it by now."""
+
+    def start_again(self: ReportTask, changes: Changes, job: Job, task: Task, result: Any) -> None:
+        following = changes.find_task_at(job.job_id, task.position + 1)
+        if self.next_lease_token is not None and following is not None and following.lease_token is not None:
+            self = dataclasses.replace(self, next_lease_token=following.lease_token)
+        start_again_with_token(self, changes, job, task, result)
+
+    patch.setattr(ReportTask, "_start_again", start_again)
+
+
 MUTANTS: tuple[Callable[[Patch], None], ...] = (
     report_without_token,
-    release_without_token,
-    report_accepted_again,
     report_without_state,
     start_without_dispatch_number,
     start_without_task_state,
     start_without_job_state,
+    effect_never_probed,
+    admission_not_exclusive,
+    release_without_token,
+    report_accepted_again,
     start_for_any_tenant,
     report_for_any_tenant,
-    effect_never_probed,
     effect_settled_by_a_probe,
-    admission_not_exclusive,
     slot_freed_with_the_job,
     cancelled_lease_extended,
     never_rung_again,
@@ -273,4 +302,7 @@ MUTANTS: tuple[Callable[[Patch], None], ...] = (
     resume_beside_the_attempt,
     retry_of_any_job,
     request_id_ignored,
+    old_expiry_believed,
+    next_task_for_anybody,
+    next_task_granted_again,
 )

@@ -25,7 +25,7 @@ from tests.model.engine.rows import (
     TaskRow,
 )
 
-Arrow = tuple[JobState, JobEvent] | tuple[TaskState, TaskEvent]
+Pair = tuple[JobState, JobEvent] | tuple[TaskState, TaskEvent]
 TERMINAL_TASKS = (TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED)
 
 
@@ -39,14 +39,24 @@ class Reference:
         self.effects: dict[EffectKey, EffectRow] = {}
         self.accounts = dict.fromkeys(accounts, True)
         self.limits = accounts
+        # Moments order what happens while no time passes.
+        self.moment = 0
+        self.connected_at = dict.fromkeys(accounts, 0)
         self.instances = instances
         self.bells: Counter[Bell] = Counter()
         self.directives: Counter[UUID] = Counter()
         self.facts: dict[str, str] = {}
-        self.arrows: set[Arrow] = set()
+        # What has happened in which state: what was asked for, and what came of it.
+        self.asked: set[Pair] = set()
+        self.taken: set[Pair] = set()
         # Priorities that found no slot in the last pass; None when no pass was made since the last crash.
         self.left_waiting: Counter[int] = Counter()
         self.sequence = 0
+
+    def next_moment(self) -> int:
+        """Returns a number greater than every one before."""
+        self.moment += 1
+        return self.moment
 
     # -- finding --
 
@@ -72,12 +82,12 @@ class Reference:
         job.history.append(Entry(type_, job.state.value, job.wait_reason, position, attempt))
 
     def move_job(self, job: JobRow, event: JobEvent, to: JobState) -> None:
-        self.arrows.add((job.state, event))
+        self.taken.add((job.state, event))
         job.state = to
         job.wait_reason = None
 
     def move_task(self, task: TaskRow, event: TaskEvent, to: TaskState) -> None:
-        self.arrows.add((task.state, event))
+        self.taken.add((task.state, event))
         task.state = to
 
     def ring(self, job: JobRow, task: TaskRow) -> None:
@@ -134,22 +144,23 @@ class Reference:
         assert fact not in self.facts, "an attempt's result is accepted once"
         self.facts[fact] = outcome
 
-    def succeed(self, job: JobRow, task: TaskRow, yields: bool) -> None:
-        """Goes on after a completed task."""
+    def succeed(self, job: JobRow, task: TaskRow, yields: bool) -> TaskRow | None:
+        """Goes on after a completed task; returns the one that is to begin now."""
         self.end_attempt(job, task, TaskEvent.COMPLETE, TaskState.COMPLETED)
         self.record(job, "TASK_COMPLETED", task)
         self.attempt_fact(job, task, "COMPLETED")
         job.position = task.position + 1
         if not job.is_live:
-            return
+            return None
         following = job.current
         if following is None:
             job.failure = None
             self.end(job, JobEvent.COMPLETE, JobState.COMPLETED)
-        elif job.state is JobState.RUNNING and yields:
-            self.give_way(job)
+        elif job.state is JobState.RUNNING and not yields:
+            return following
         elif job.state is JobState.RUNNING:
-            self.ring(job, following)
+            self.give_way(job)
+        return None
 
     def give_way(self, job: JobRow) -> None:
         better = [
@@ -181,7 +192,8 @@ class Reference:
         self.end_attempt(job, task, TaskEvent.TRY_AGAIN, TaskState.PENDING)
         self.record(job, "TASK_RETRIED", task)
         self.attempt_fact(job, task, "RETRIED")
-        if kind == "AUTH_REQUIRED":
+        # What was refused before the account was connected again says nothing.
+        if kind == "AUTH_REQUIRED" and self.connected_at[job.account] < task.started_at:
             self.accounts[job.account] = False
         if job.state is JobState.PAUSED:
             job.failure = code
@@ -207,6 +219,7 @@ class Reference:
 
     def admit(self) -> None:
         """Gives every slot away that may be given."""
+        self.asked.update((job.state, JobEvent.ADMIT) for job in self.jobs.values())
         while self._admit_once():
             pass
 
@@ -322,6 +335,19 @@ class Reference:
             i.until is not None and i.until > self.now and i.slots and i.version == "1"
             for i in self.instances.values()
         )
+
+    def find_again(self, job_id: UUID, task_id: UUID) -> None:
+        """Everything that the reaper may ever have found of a task is decided again."""
+        job = self.jobs[job_id]
+        task = next(task for task in job.tasks if task.task_id == task_id)
+        self.asked.add((task.state, TaskEvent.TRY_AGAIN))
+        if job.expire_at <= self.now:
+            self.asked.add((job.state, JobEvent.EXPIRE))
+        if not job.is_archived:
+            self.lose(job, task)
+            self.time_out_start(job, task)
+            self.ring_again(job, task)
+            self.expire(job)
 
     def expire(self, job: JobRow) -> None:
         if job.is_live and job.expire_at <= self.now:

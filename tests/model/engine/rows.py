@@ -23,6 +23,7 @@ CRITICAL = 1
 NO_PRODUCT = UUID(int=0)
 
 
+START_SOON = MINUTE
 START_WITHIN = 2 * MINUTE
 
 
@@ -43,7 +44,7 @@ class Step(NamedTuple):
 PLANS: dict[str, tuple[Step, ...]] = {
     "publish": (Step("create", "listing"), Step("finish")),
     "relist": (Step("create", "listing"),),
-    "update": (Step("first"), Step("second", start_within=START_WITHIN)),
+    "update": (Step("first", start_within=START_SOON), Step("second", start_within=START_WITHIN)),
     "sync": (Step("page", start_within=START_WITHIN),),
 }
 
@@ -78,6 +79,7 @@ class TaskRow:
     dispatch: int = 0
     dispatched_at: int | None = None
     token: UUID | None = None
+    started_at: int = 0
     lease_until: int | None = None
     deadline: int | None = None
     instance: UUID | None = None

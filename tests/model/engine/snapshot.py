@@ -188,8 +188,8 @@ def _compare_histories(events: Rows, reference: Calls) -> None:
 
 def _check_slots(jobs: Rows, tasks: Rows, reference: Calls) -> None:
     admitted = [reference.jobs[row[0]] for row in jobs if row[5]]
-    products = [(job.account, job.product) for job in admitted if job.product is not None]
-    assert len(products) == len(set(products)), "one admitted job for an account and product"
+    subjects = [(job.account, job.product or job.action) for job in admitted]
+    assert len(subjects) == len(set(subjects)), "one admitted job for an account and product"
     leased = [row for row in tasks if row[6] is not None]
     assert all(row[1] == TaskState.RUNNING for row in leased)
     assert len(leased) == sum(row[1] == TaskState.RUNNING for row in tasks), "what runs has a lease"

@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
+from stoflow_orchestrator.engine.commands import ExpireJob
+from tests.model.engine.driver import LONG_AGO
 from tests.model.engine.engine import Place
-from tests.model.engine.machine import EngineMachine
+from tests.model.engine.history import History
 
 
-def _job_without_a_connector(place: Place) -> EngineMachine:
+def _wait_for_a_connector(history: History) -> None:
     """Begins a history whose only job was dispatched and waits for a connector."""
-    EngineMachine.place = place
-    history = EngineMachine()
-    history.open()
-    history.create(
-        account=0, product=0, action="publish", priority=3, max_retries=0, is_duplicate=False, wait=None
-    )
+    history.create("publish")
     history.admit()
-    history.let_time_pass(minutes=1, with_connectors=True)
-    history.tick()
-    history.agrees()
-    (job,) = history.reference.jobs.values()
-    assert job.wait_reason == "CONNECTOR_UNAVAILABLE"
-    return history
+    history.tick_after(1, with_connectors=True)
+    assert history.jobs[0].wait_reason == "CONNECTOR_UNAVAILABLE"
 
 
 def test_job_that_waited_for_a_connector_goes_on_after_a_pause(place: Place) -> None:
     """Pausing and resuming a job that waits for a connector does not hold it back for ever."""
-    history = _job_without_a_connector(place)
-    history.control("pause", 0)
-    history.control("resume", 0)
-    history.register()
-    history.admit_and_start()
-    history.agrees()
-    assert len(history.leases) == 1
-    history.teardown()
+    with History(place) as history:
+        _wait_for_a_connector(history)
+        history.control("pause")
+        history.control("resume")
+        history.then(history.driver.register)
+        history.begin()
+        assert len(history.leases) == 1
 
 
 def test_connector_that_came_unheard_is_found_by_the_reaper(place: Place) -> None:
     """A registration just before the job began to wait, which therefore did not find it, ends the wait all the same."""
-    history = _job_without_a_connector(place)
-    history.register()
-    history.tick()
-    history.agrees()
-    (job,) = history.reference.jobs.values()
-    assert job.state == "RUNNING"
-    history.teardown()
+    with History(place) as history:
+        _wait_for_a_connector(history)
+        history.then(history.driver.register)
+        history.then(history.driver.tick)
+        assert history.jobs[0].state == "RUNNING"
+
+
+def test_retry_that_is_repeated_brings_no_job_back(place: Place) -> None:
+    """The same RetryJob again is answered with the job as it is; one that has failed anew stays in the history."""
+    with History(place) as history:
+        history.create()
+        history.begin()
+        history.fail("PERMANENT", "NOT_SENT")
+        history.control("retry")
+        history.begin()
+        history.fail("PERMANENT", "NOT_SENT")
+        history.then(history.driver.archive)
+        history.then(history.driver.control_again, *history.driver.calls[-1])
+
+
+def test_expiry_that_was_found_in_an_earlier_run_ends_nothing(place: Place) -> None:
+    """A job that was retried goes on, although another orchestrator's reaper still holds it for expired."""
+    with History(place) as history:
+        history.create()
+        history.tick_after(15)
+        history.control("retry")
+        found = ExpireJob(history.jobs[0].job_id, LONG_AGO, run=1)
+        history.driver.run(history.driver.engine.committer.run(found))
+        history.driver.agrees()
+        assert history.jobs[0].state == "PENDING"

@@ -23,6 +23,7 @@ PUBLIC_COLUMNS: dict[LiteralString, tuple[LiteralString, ...]] = {
     "effects": ("last_send_time", "update_time"),
     "outbox": ("create_time",),
     "connector_instances": ("expire_time",),
+    "account_gates": ("connect_time",),
 }
 TENANT_COLUMNS: dict[LiteralString, tuple[LiteralString, ...]] = {
     "marketplace_jobs": (
@@ -39,10 +40,7 @@ TENANT_COLUMNS: dict[LiteralString, tuple[LiteralString, ...]] = {
 # No decision about a job depends on these.
 UNMOVED = {
     "account_gates.pause_time",
-    "accounts.access_token_expire_time",
-    "accounts.create_time",
-    "accounts.grant_expire_time",
-    "accounts.update_time",
+    "accounts.*",
     "batch_jobs.*",
     "connector_instances.drain_time",
     "connector_instances.register_time",
@@ -52,8 +50,8 @@ UNMOVED = {
     "live_batches.*",
     "marketplace_gates.pause_time",
     "mutation_requests.create_time",
-    "products.create_time",
-    "products.update_time",
+    "product_imports.*",
+    "products.*",
     "result_events.create_time",
     "tenants.create_time",
 }

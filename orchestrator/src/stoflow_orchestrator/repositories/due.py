@@ -60,7 +60,7 @@ _FIND_DUE: LiteralString = """
                WHERE state = 'RUNNING' AND (lease_expire_time < now() OR deadline_time < now()) LIMIT %(limit)s),
         ARRAY(SELECT ROW(job_id, task_id, marketplace, split_part(manifest_version, '+', 1)) FROM active
                WHERE dispatch_time < now() - make_interval(secs => %(dispatch_timeout)s) LIMIT %(limit)s),
-        ARRAY(SELECT ROW(job_id, expire_time) FROM public.live_jobs
+        ARRAY(SELECT ROW(job_id, expire_time, run) FROM public.live_jobs
                WHERE state IN ('PENDING', 'RUNNING', 'PAUSED') AND expire_time <= now() LIMIT %(limit)s),
         ARRAY(SELECT tenant_id FROM public.live_jobs
                WHERE state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'EXPIRED') AND admit_time IS NULL
@@ -105,7 +105,8 @@ class DueWork:
     lost_leases: list[tuple[UUID, UUID]]
     # Job, task, marketplace, manifest version without its variant.
     unstarted: list[tuple[UUID, UUID, str, str]]
-    expired_jobs: list[tuple[UUID, Any]]
+    # Job, expire time, run.
+    expired_jobs: list[tuple[UUID, Any, int]]
     tenants_to_archive: list[int]
     # Tenant and job: left behind by a cancellation of their batch that was interrupted.
     jobs_of_cancelled_batches: list[tuple[int, UUID]]

@@ -20,6 +20,8 @@ class ExpireJob(Command[bool]):
 
     job: UUID
     expire_time: datetime
+    # Of which the time is: a job that was retried since has another.
+    run: int
 
     @property
     def job_id(self) -> UUID:
@@ -27,7 +29,7 @@ class ExpireJob(Command[bool]):
 
     def decide(self, changes: Changes) -> bool:
         job = changes.jobs.get(self.job)
-        if job is None or job.state.is_terminal or self.expire_time > changes.now:
+        if job is None or job.state.is_terminal or job.run != self.run or self.expire_time > changes.now:
             return False
         failure = failure_pb2.Failure(
             error_class=failure_pb2.ERROR_CLASS_PERMANENT,
