@@ -130,10 +130,6 @@ class Calls(Reference):
             job.held_until = None
             self.record(job, "RESUMED")
             return "OK"
-        if job.wait_reason is WaitReason.NEEDS_HUMAN:
-            job.wait_reason = job.held_until = None
-            self.record(job, "RESUMED")
-            return "OK"
         if job.state is not JobState.PAUSED:
             return "OK"
         self.move_job(job, JobEvent.RESUME, JobState.PENDING)
