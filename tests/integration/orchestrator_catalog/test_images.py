@@ -161,6 +161,15 @@ def png_with_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+def png_with_text() -> bytes:
+    """Makes a small PNG whose comment would unpack to 64 MiB."""
+    text = b"Comment\0\0" + zlib.compress(bytes(64 << 20))
+    chunk = struct.pack(">I", len(text)) + b"zTXt" + text + struct.pack(">I", zlib.crc32(b"zTXt" + text))
+    whole = picture("PNG")
+    # Behind the header chunk.
+    return whole[:33] + chunk + whole[33:]
+
+
 def animation() -> bytes:
     buffer = io.BytesIO()
     frames = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (1, 200)]
@@ -188,6 +197,7 @@ def hostile_files() -> dict[str, tuple[bytes, str]]:
         "51 megapixels": (png_with_header(10_200, 5_000), "megapixels"),
         "100 megapixels": (png_with_header(10_000, 10_000), "megapixels"),
         "4 gigapixels": (png_with_header(65_000, 65_000), "megapixels"),
+        "text bomb": (png_with_text(), "damaged"),
         "animation": (animation(), "animated"),
     }
 

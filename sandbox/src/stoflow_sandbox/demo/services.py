@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from stoflow_sandbox import lifeline
 from stoflow_sandbox.demo.addresses import Addresses, database_address
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.folders import Folders
@@ -16,6 +18,7 @@ from stoflow_sandbox.demo.ports import AnyPorts, KeptPorts
 from stoflow_sandbox.demo.secrets_file import load_or_create
 from stoflow_sandbox.demo.servers import ServerUrls, provide_servers
 from stoflow_sandbox.demo.settings import DemoSettings
+from stoflow_sandbox.lifeline import ProcessError
 from stoflow_sandbox.processes import ServiceProcess, Supervisor
 from stoflow_sandbox.servers.ports import LOOPBACK
 from stoflow_service_kit.nats import nats_address
@@ -75,6 +78,8 @@ class System:
         urls = provide_servers(
             self._servers, self._settings, self._folders, self._ports, self._reporter, self._timeout_seconds
         )
+        if isinstance(self._ports, KeptPorts):
+            self._migrate(urls)
         orchestrator = self._spawn("orchestrator", "stoflow_orchestrator", self._orchestrator(urls))
         stats = self._spawn("stats-service", "stoflow_stats_service", self._common("stats-service", urls))
         sandbox_urls = {name: self._sandbox_url(name, process) for name, process in sandboxes.items()}
@@ -96,6 +101,24 @@ class System:
             connectors={name: self._wait(process)["http_address"] for name, process in connectors.items()},
             sandboxes=sandbox_urls,
         )
+
+    def _migrate(self, urls: ServerUrls) -> None:
+        """Upgrades every tenant: kept data may be older than the code, and the service only upgrades `public`."""
+        log = self._folders.logs / "migrate.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "stoflow_orchestrator", "migrate"],
+                env=os.environ | {"DATABASE_URL": urls.database},
+                stdout=output,
+                stderr=output,
+                timeout=self._timeout_seconds,
+                check=False,
+            )
+        if done.returncode:
+            raise ProcessError(
+                f"the kept data could not be upgraded; the log {log} ends with:\n{lifeline.tail(log)}"
+            )
 
     def _spawn(self, name: str, module: str, environment: dict[str, str]) -> ServiceProcess:
         return self._supervisor.start(name, [sys.executable, "-m", module], environment)
