@@ -20,6 +20,7 @@ from stoflow.catalog.v1.product_service_pb2 import (
 )
 from stoflow.common.v1.money_pb2 import Money
 
+from stoflow_orchestrator.rpc import products as products_rpc
 from stoflow_orchestrator.services import product_import
 from tests.integration.orchestrator_catalog.catalog_api import CatalogApi, content, new_id, refusal
 
@@ -267,3 +268,15 @@ async def test_problems_of_the_sender_count_as_violations(api: CatalogApi) -> No
     assert [product.row for product in response.products] == [1]
     assert bad(response) == {2: {"condition", "category"}, 3: {""}}
     assert response.bad_rows[0].violations[0].description == "so-so"
+
+
+async def test_dawdling_sender_is_given_up(api: CatalogApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that stops in the middle does not keep others waiting for ever, and nothing of it is stored."""
+    monkeypatch.setattr(product_import, "RECEIVE_SECONDS", 0.2)
+    monkeypatch.setattr(products_rpc, "MAX_DISCARD_SECONDS", 0.2)
+    tenant_id = await api.new_tenant()
+    call = api.products.ImportProducts()
+    for message in messages(tenant_id, [content()]):
+        await call.write(message)
+    assert await call.code() == grpc.StatusCode.UNAVAILABLE
+    assert await count(api, tenant_id) == 0

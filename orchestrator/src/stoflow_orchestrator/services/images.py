@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from stoflow.catalog.v1.product_pb2 import Product
 from stoflow.catalog.v1.product_service_pb2 import AddProductImageRequest, FetchProductImageRequest
 from uuid_utils.compat import uuid7
@@ -87,11 +88,8 @@ class ImageService:
         await self._tenants.require(request.tenant_id)
         product_id = UUID(request.product_id)
         mutation = describe_mutation(request.tenant_id, request.request_id, request, str(uuid7()))
-        async with self._database.tenant_transaction(request.tenant_id) as connection:
-            first = await MutationRepository(connection).find(mutation.tenant_id, mutation.request_id)
-            if first is not None:
-                repeated_result(mutation, first)
-                return product_message(request.tenant_id, await get_product(connection, product_id))
+        if (repeated := await self._find_repeated(mutation, product_id)) is not None:
+            return repeated
         await self._require_product(request.tenant_id, product_id)
         with ImageUpload(self._store.incoming) as upload:
             async with self._fetching:
@@ -111,23 +109,42 @@ class ImageService:
             if not await ProductRepository(connection).exists(product_id):
                 raise product_not_found(product_id)
 
+    async def _find_repeated(self, mutation: Mutation, product_id: UUID) -> Product | None:
+        """Returns the product if this mutation was carried out before."""
+        async with self._database.tenant_transaction(mutation.tenant_id) as connection:
+            first = await MutationRepository(connection).find(mutation.tenant_id, mutation.request_id)
+            if first is None:
+                return None
+            repeated_result(mutation, first)
+            return product_message(mutation.tenant_id, await get_product(connection, product_id))
+
     async def _append(self, mutation: Mutation, product_id: UUID, upload: ImageUpload) -> Product:
         async with self._decoding:
             cleaned = await asyncio.to_thread(clean_image, upload.received, upload.cleaned)
+        if (repeated := await self._find_repeated(mutation, product_id)) is not None:
+            return repeated
+        # So that refused files do not pile up; asked again under the lock.
+        async with self._database.tenant_transaction(mutation.tenant_id) as connection:
+            await _require_room(connection, product_id)
+        # Before the row, so that a product never names bytes that are not there; outside any transaction, since a
+        # bucket may take its time.
+        await self._store.keep(mutation.tenant_id, cleaned.content_sha256, upload.cleaned)
         async with self._database.tenant_transaction(mutation.tenant_id) as connection:
             if await claim_mutation(connection, mutation) is None:
-                products, images = ProductRepository(connection), ProductImageRepository(connection)
+                products = ProductRepository(connection)
                 if await products.lock(product_id) is None:
                     raise product_not_found(product_id)
-                if len(await images.list_ids(product_id)) >= MAX_IMAGES:
-                    raise _too_many_images(product_id)
-                # Before the commit, so that a product never names bytes that are not there; after every
-                # refusal, so that refused files do not pile up.
-                await self._store.keep(mutation.tenant_id, cleaned.content_sha256, upload.cleaned)
-                await images.append(product_id, UUID(mutation.result_id), **_columns(cleaned))
+                await _require_room(connection, product_id)
+                image_id = UUID(mutation.result_id)
+                await ProductImageRepository(connection).append(product_id, image_id, **_columns(cleaned))
                 await products.change(product_id, {})
             row = await get_product(connection, product_id)
         return product_message(mutation.tenant_id, row)
+
+
+async def _require_room(connection: AsyncConnection, product_id: UUID) -> None:
+    if len(await ProductImageRepository(connection).list_ids(product_id)) >= MAX_IMAGES:
+        raise _too_many_images(product_id)
 
 
 async def _receive(upload: ImageUpload, chunks: AsyncIterator[bytes]) -> None:

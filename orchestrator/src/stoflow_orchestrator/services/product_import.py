@@ -26,13 +26,15 @@ from stoflow_orchestrator.repositories.product_import import ProductImportReposi
 from stoflow_orchestrator.services.idempotency import claim_mutation, describe_mutation
 from stoflow_orchestrator.services.product_checks import CategoryCheck, content_violations
 from stoflow_orchestrator.services.tenants import TenantDirectory
-from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError
+from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, UnavailableError
 from stoflow_service_kit.grpc_validation import list_violations
 
 MAX_ROWS = 20_000
 MAX_BYTES = 32 * 1024 * 1024
 # An import of the greatest size takes some hundred MB.
 MAX_IMPORTS = 2
+# A sender that dawdles keeps others waiting.
+RECEIVE_SECONDS = 60.0
 # Other calls are served in between.
 ROWS_A_TURN = 50
 ROWS_A_STATEMENT = 1_000
@@ -73,10 +75,15 @@ class ProductImportService:
             InvalidArgumentError: IMPORT_TOO_LARGE.
             NotFoundError: TENANT_NOT_FOUND.
             AlreadyExistsError: REQUEST_ID_REUSED.
+            UnavailableError: The rows came too slowly.
         """
         await self._tenants.require(header.tenant_id)
         async with self._running:
-            rows, digest = await _receive(batches)
+            try:
+                async with asyncio.timeout(RECEIVE_SECONDS):
+                    rows, digest = await _receive(batches)
+            except TimeoutError as error:
+                raise _too_slow() from error
             try:
                 async with self._database.tenant_transaction(header.tenant_id) as connection:
                     return await self._import(connection, header, rows, digest)
@@ -210,4 +217,11 @@ def _too_large() -> InvalidArgumentError:
         [],
         message=f"An import may have {MAX_ROWS} rows and {MAX_BYTES // 1024**2} MiB; send it in several calls.",
         reason="IMPORT_TOO_LARGE",
+    )
+
+
+def _too_slow() -> UnavailableError:
+    return UnavailableError(
+        f"The rows did not all come within {RECEIVE_SECONDS:g} seconds; repeat the call.",
+        retry_after_seconds=1.0,
     )

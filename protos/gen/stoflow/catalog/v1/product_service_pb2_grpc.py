@@ -162,6 +162,7 @@ class ProductServiceServicer:
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
         INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+        UNAVAILABLE (UNAVAILABLE): the rows did not all come within a minute.
         NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
         ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
 

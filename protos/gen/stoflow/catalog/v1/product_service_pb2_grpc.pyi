@@ -97,6 +97,7 @@ class ProductServiceStub:
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
       INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+      UNAVAILABLE (UNAVAILABLE): the rows did not all come within a minute.
       NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
 
@@ -251,6 +252,7 @@ class ProductServiceAsyncStub(ProductServiceStub):
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
       INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+      UNAVAILABLE (UNAVAILABLE): the rows did not all come within a minute.
       NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
 
@@ -426,6 +428,7 @@ class ProductServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): the header is missing, or comes twice, or a row has no number.
           INVALID_ARGUMENT (IMPORT_TOO_LARGE): there are too many rows or bytes; send them in several calls.
+          UNAVAILABLE (UNAVAILABLE): the rows did not all come within a minute.
           NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
           ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another header or other rows.
 
