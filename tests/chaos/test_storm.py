@@ -20,7 +20,7 @@ REPORT = Path(os.environ.get("STORM_REPORT", "build/chaos-run.json"))
 @pytest.mark.parametrize(
     "size",
     [
-        pytest.param(SMALL, id="small", marks=pytest.mark.timeout(180)),
+        pytest.param(SMALL, id="small", marks=pytest.mark.timeout(360)),
         pytest.param(FULL, id="full", marks=[pytest.mark.long, pytest.mark.timeout(1_500)]),
     ],
 )

@@ -30,5 +30,5 @@ class StormSize:
         return self.jobs // self.tenants
 
 
-SMALL = StormSize(tenants=4, jobs=200, connectors=3, slots=8, sending_seconds=8, end_seconds=100)
+SMALL = StormSize(tenants=4, jobs=200, connectors=3, slots=8, sending_seconds=8, end_seconds=240)
 FULL = StormSize(tenants=20, jobs=5_000, connectors=3, slots=32, sending_seconds=60, end_seconds=900)
