@@ -17,6 +17,7 @@ from stoflow.accounts.v1 import account_pb2, account_service_pb2, account_servic
 from stoflow.admin.v1 import admin_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
+    order_service_pb2_grpc,
     preview_service_pb2_grpc,
     price_service_pb2_grpc,
     product_pb2,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceAsyncStub
     from stoflow.admin.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from stoflow.catalog.v1.listing_service_pb2_grpc import ListingServiceAsyncStub
+    from stoflow.catalog.v1.order_service_pb2_grpc import OrderServiceAsyncStub
     from stoflow.catalog.v1.preview_service_pb2_grpc import PreviewServiceAsyncStub
     from stoflow.catalog.v1.price_service_pb2_grpc import PriceServiceAsyncStub
     from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceAsyncStub
@@ -108,6 +110,7 @@ class Stubs:
         )
         self.prices: PriceServiceAsyncStub = price_service_pb2_grpc.PriceServiceStub(self.channel)
         self.previews: PreviewServiceAsyncStub = preview_service_pb2_grpc.PreviewServiceStub(self.channel)
+        self.orders: OrderServiceAsyncStub = order_service_pb2_grpc.OrderServiceStub(self.channel)
         self.listings: ListingServiceAsyncStub = listing_service_pb2_grpc.ListingServiceStub(self.channel)
         self.accounts: AccountServiceAsyncStub = account_service_pb2_grpc.AccountServiceStub(self.channel)
         self.jobs: JobServiceAsyncStub = job_service_pb2_grpc.JobServiceStub(self.channel)

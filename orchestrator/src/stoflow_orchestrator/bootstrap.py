@@ -17,6 +17,7 @@ from stoflow.accounts.v1 import account_service_pb2_grpc
 from stoflow.admin.v1 import admin_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
+    order_service_pb2_grpc,
     preview_service_pb2_grpc,
     price_service_pb2_grpc,
     product_service_pb2_grpc,
@@ -56,6 +57,7 @@ from stoflow_orchestrator.rpc.batches import BatchServicer
 from stoflow_orchestrator.rpc.connector import ConnectorServicer
 from stoflow_orchestrator.rpc.jobs import JobServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
+from stoflow_orchestrator.rpc.orders import OrderServicer
 from stoflow_orchestrator.rpc.preview import PreviewServicer
 from stoflow_orchestrator.rpc.prices import PriceServicer
 from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
@@ -77,8 +79,10 @@ from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.job_control import JobControl
 from stoflow_orchestrator.services.job_creation import JobCreation
 from stoflow_orchestrator.services.job_reading import JobReading
+from stoflow_orchestrator.services.listing_updates import ListingUpdates
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
+from stoflow_orchestrator.services.orders import OrderService
 from stoflow_orchestrator.services.planning import Planner
 from stoflow_orchestrator.services.preview import PreviewService
 from stoflow_orchestrator.services.prices import PriceService
@@ -162,7 +166,8 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     lifecycle.on_drain("http-server", http_server.stop)
     addresses = ImageAddresses(signatures, settings.image_base_url or f"http://{http_address}")
     _run_engine(engine, lifecycle)
-    _add_servicers(grpc_server, settings, database, pool, engine, hints, images, addresses, clock)
+    creation = _add_servicers(grpc_server, settings, database, pool, engine, hints, images, addresses, clock)
+    lifecycle.background.spawn("listing-updates", ListingUpdates(database, creation, clock).run)
     grpc_address = await grpc_server.start()
     lifecycle.on_drain("grpc-server", lambda: grpc_server.drain(CALL_GRACE_SECONDS))
     grpc_server.set_serving()
@@ -231,7 +236,7 @@ def _add_servicers(
     images: ImageStore,
     addresses: ImageAddresses,
     clock: SystemClock,
-) -> None:
+) -> JobCreation:
     tenants = TenantDirectory(database)
     box = SecretBox(parse_keys(settings.credentials_keys))
     planner = Planner(pool, clock)
@@ -240,8 +245,9 @@ def _add_servicers(
     submissions = Submissions(database, planner)
     snapshots = SnapshotLoader(database)
     reading = JobReading(tenants, reader, hints)
+    creation = JobCreation(tenants, snapshots, submissions, engine.committer, reading)
     jobs = JobServicer(
-        JobCreation(tenants, snapshots, submissions, engine.committer, reading),
+        creation,
         reading,
         JobControl(pool, engine.on_commit, tenants, reading),
     )
@@ -263,6 +269,10 @@ def _add_servicers(
     server.add(
         listing_service_pb2_grpc.add_ListingServiceServicer_to_server,
         ListingServicer(ListingService(database, tenants)),
+    )
+    server.add(
+        order_service_pb2_grpc.add_OrderServiceServicer_to_server,
+        OrderServicer(OrderService(database, tenants)),
     )
     server.add(
         reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server,
@@ -295,6 +305,7 @@ def _add_servicers(
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
         AdminServicer(_create_admin(pool, engine, control)),
     )
+    return creation
 
 
 async def _open_image_store(settings: OrchestratorSettings, lifecycle: Lifecycle) -> ImageStore:

@@ -20,6 +20,7 @@ from sqlalchemy import text
 from stoflow.accounts.v1 import account_pb2, account_service_pb2, account_service_pb2_grpc
 from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
+    order_service_pb2_grpc,
     price_service_pb2_grpc,
     product_pb2,
     product_service_pb2,
@@ -37,6 +38,7 @@ from stoflow_orchestrator.migrations.runner import upgrade_public
 from stoflow_orchestrator.repositories.database import Database, create_migration_engine
 from stoflow_orchestrator.rpc.accounts import AccountServicer
 from stoflow_orchestrator.rpc.listings import ListingServicer
+from stoflow_orchestrator.rpc.orders import OrderServicer
 from stoflow_orchestrator.rpc.prices import PriceServicer
 from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
 from stoflow_orchestrator.rpc.reference import ReferenceServicer
@@ -46,6 +48,7 @@ from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
+from stoflow_orchestrator.services.orders import OrderService
 from stoflow_orchestrator.services.prices import PriceService
 from stoflow_orchestrator.services.product_changes import ProductChanges
 from stoflow_orchestrator.services.product_import import ProductImportService
@@ -132,6 +135,10 @@ class CatalogApi:
             reference_service_pb2_grpc.add_ReferenceServiceServicer_to_server,
             ReferenceServicer(ReferenceService(database), MappingService(database)),
         )
+        server.add(
+            order_service_pb2_grpc.add_OrderServiceServicer_to_server,
+            OrderServicer(OrderService(database, directory)),
+        )
         snapshots = SnapshotLoader(database)
         server.add(
             price_service_pb2_grpc.add_PriceServiceServicer_to_server,
@@ -162,6 +169,10 @@ class CatalogApi:
     @property
     def prices(self) -> price_service_pb2_grpc.PriceServiceAsyncStub:
         return price_service_pb2_grpc.PriceServiceStub(self.channel)
+
+    @property
+    def orders(self) -> order_service_pb2_grpc.OrderServiceAsyncStub:
+        return order_service_pb2_grpc.OrderServiceStub(self.channel)
 
     @property
     def listings(self) -> listing_service_pb2_grpc.ListingServiceAsyncStub:

@@ -33,6 +33,9 @@ NO_BATCH: Final = "NOT_FOUND BATCH_NOT_FOUND"
 NO_MARKETPLACE: Final = "NOT_FOUND MARKETPLACE_NOT_FOUND"
 NO_CONNECTOR: Final = "NOT_FOUND CONNECTOR_NOT_FOUND"
 NO_EFFECT: Final = "NOT_FOUND EFFECT_NOT_FOUND"
+NO_LISTING: Final = "NOT_FOUND LISTING_NOT_FOUND"
+LISTING_LINKED: Final = "FAILED_PRECONDITION LISTING_LINKED"
+NO_ORDER: Final = "NOT_FOUND ORDER_NOT_FOUND"
 NO_LEASE: Final = "FAILED_PRECONDITION LEASE_REQUIRED"
 NO_GRANT: Final = "FAILED_PRECONDITION GRANT_LOST"
 ETAG: Final = "ABORTED ETAG_MISMATCH"
@@ -154,6 +157,10 @@ def _settle(state: str) -> Fields:
     return lambda w: as_fields(effect_id=w.effects[state], not_sent={})
 
 
+def _linked_listing(w: World) -> dict[str, Any]:
+    return as_fields(**_tenant(w), listing_id=w.linked_listing_id, product_id=w.product_id)
+
+
 _LEASE_IDS: Final = dict.fromkeys(("leases.job_id", "leases.task_id", "leases.lease_token"), ANSWERED)
 _JOB_IDS: Final = {"tenant_id": NO_TENANT, "job_id": NO_JOB}
 _BATCH_IDS: Final = {"tenant_id": NO_TENANT, "batch_id": NO_BATCH}
@@ -244,7 +251,26 @@ _CATALOG: Final = {
     "ProductService.GetProduct": Entry(lambda w: {**_tenant(w), "product_id": w.product_id}, _PRODUCT_IDS),
     "ProductService.ListProducts": Entry(_tenant, {"tenant_id": NO_TENANT, "product_ids": ANSWERED}),
     "ListingService.ListListings": Entry(
-        _tenant, {"tenant_id": NO_TENANT, "product_id": ANSWERED, "account_id": ANSWERED}
+        _tenant,
+        {"tenant_id": NO_TENANT, "product_id": ANSWERED, "account_id": ANSWERED, "marketplace": ANSWERED},
+    ),
+    "ListingService.LinkListing": Entry(
+        lambda w: as_fields(**_tenant(w), listing_id=w.listing_id, product_id=w.product_id),
+        {"tenant_id": NO_TENANT, "listing_id": NO_LISTING, "product_id": NO_PRODUCT},
+        {"linked to another": (_linked_listing, "FAILED_PRECONDITION LISTING_LINKED")},
+    ),
+    "ListingService.UnlinkListing": Entry(
+        lambda w: as_fields(**_tenant(w), listing_id=w.linked_listing_id, product_id=w.busy_product_id),
+        {"tenant_id": NO_TENANT, "listing_id": NO_LISTING, "product_id": LISTING_LINKED},
+        {"linked to another": (_linked_listing, "FAILED_PRECONDITION LISTING_LINKED")},
+    ),
+    "ListingService.GetUpdatePolicy": Entry(_account, _ACCOUNT_IDS),
+    "ListingService.SetUpdatePolicy": Entry(_account_call, _ACCOUNT_IDS),
+    "OrderService.GetOrder": Entry(
+        lambda w: {**_tenant(w), "order_id": w.order_id}, {"tenant_id": NO_TENANT, "order_id": NO_ORDER}
+    ),
+    "OrderService.ListOrders": Entry(
+        _tenant, {"tenant_id": NO_TENANT, "account_id": ANSWERED, "product_id": ANSWERED}
     ),
 }
 _REFERENCE: Final = {

@@ -49,6 +49,10 @@ class World:
     # Ids by state.
     effects: dict[str, str] = field(default_factory=dict)
     task_id: str = ""
+    # One that is linked to no product, and one that shows the busy one.
+    listing_id: str = ""
+    linked_listing_id: str = ""
+    order_id: str = ""
     # Ids of the other tenant's things, by the name of the field that takes them.
     foreign: dict[str, str] = field(default_factory=dict)
     foreign_tenant_id: int = 0
@@ -124,6 +128,7 @@ async def _fill_shops(world: World, shop: Shop, other: Shop) -> None:
     await _add_batches(world, shop)
     await _add_effects(world, other, other_connector)
     await _add_foreign(world, other)
+    await _add_findings(world, shop, other)
     for tenant_id in (0, shop.tenant_id):
         await shop.query(
             "INSERT INTO public.mutation_requests (tenant_id, request_id, method, body_sha256, result_id)"
@@ -170,6 +175,33 @@ async def _add_effects(world: World, shop: Shop, connector: Connector) -> None:
             state,
         )
         world.effects[state] = str(effect_id)
+
+
+async def _add_findings(world: World, shop: Shop, other: Shop) -> None:
+    world.listing_id = await _add_listing(shop, shop.tenant_id, "unlinked", None)
+    world.linked_listing_id = await _add_listing(shop, shop.tenant_id, "linked", world.busy_product_id)
+    world.foreign["listing_id"] = await _add_listing(shop, other.tenant_id, "foreign", None)
+    world.order_id = await _add_order(shop, shop.tenant_id)
+    world.foreign["order_id"] = await _add_order(shop, other.tenant_id)
+
+
+async def _add_listing(shop: Shop, tenant_id: int, remote_id: str, product_id: str | None) -> str:
+    ((listing_id,),) = await shop.query(
+        f"INSERT INTO user_{tenant_id}.listings (listing_id, marketplace, account_id, product_id, site, remote_id, url,"
+        " state, product_version) VALUES (gen_random_uuid(), %s, %s, %s, '', %s, '', 'LIVE', 1)"
+        " RETURNING listing_id::text",
+        *(shop.marketplace, shop.account_id, product_id, remote_id),
+    )
+    return str(listing_id)
+
+
+async def _add_order(shop: Shop, tenant_id: int) -> str:
+    ((order_id,),) = await shop.query(
+        f"INSERT INTO user_{tenant_id}.orders (order_id, marketplace, account_id, remote_id, state, place_time,"
+        " change_time) VALUES (gen_random_uuid(), %s, %s, 'o', 'PAID', now(), now()) RETURNING order_id::text",
+        *(shop.marketplace, shop.account_id),
+    )
+    return str(order_id)
 
 
 async def _add_foreign(world: World, shop: Shop) -> None:

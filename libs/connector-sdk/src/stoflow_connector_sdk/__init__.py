@@ -1,8 +1,9 @@
 """What a connector team installs: handlers, runtime, error classes."""
 
 from stoflow.catalog.v1.listing_pb2 import ListingState
+from stoflow.catalog.v1.order_pb2 import OrderState
 from stoflow.common.v1.money_pb2 import Money
-from stoflow.connector.v1.task_pb2 import ListingChange
+from stoflow.connector.v1.task_pb2 import ListingChange, OrderChange, OrderLineChange
 
 from stoflow_connector_sdk.bootstrap import run_connector
 from stoflow_connector_sdk.credentials import RefreshedTokens, TokenRefresher
@@ -54,6 +55,9 @@ __all__ = [
     "Money",
     "NeedsHumanError",
     "Once",
+    "OrderChange",
+    "OrderLineChange",
+    "OrderState",
     "PermanentError",
     "Priority",
     "ProbeResult",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stoflow.connector.v1.task_pb2 import ListingChange
+from stoflow.connector.v1.task_pb2 import ListingChange, OrderChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,17 @@ class TaskResult:
         listing: What was learned of the job's listing; None when nothing was.
         follow_ups: Tasks to run next, in this order, before those that were planned behind this one; at most 100,
             with inputs of at most 256 KiB together.
+        found_listings: Listings of the account that a sync found, at most 500; those with a product's SKU are linked
+            to it.
+        orders: Orders of the account, at most 200; nothing of who bought belongs there.
     """
 
     output: Mapping[str, Any] = field(default_factory=dict)
     remote_id: str = ""
     listing: ListingChange | None = None
     follow_ups: Sequence[FollowUp] = ()
+    found_listings: Sequence[ListingChange] = ()
+    orders: Sequence[OrderChange] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,19 @@ class ListingUpdate(NamedTuple):
     change: task_pb2.ListingChange
 
 
+class Findings(NamedTuple):
+    """What a sync found at the marketplace, for the tenant's own tables.
+
+    Attributes:
+        observed_time: When the attempt began: what was written since is newer than what it saw.
+    """
+
+    job: Job
+    observed_time: datetime
+    listings: Sequence[task_pb2.ListingChange]
+    orders: Sequence[task_pb2.OrderChange]
+
+
 @dataclass(slots=True)
 class Changes:
     """One group's view of the live tables; commands read and change it, the committer writes it.
@@ -103,6 +116,7 @@ class Changes:
     facts: list[event_pb2.Event] = field(default_factory=list)
     dispatches: list[Dispatch] = field(default_factory=list)
     listings: list[ListingUpdate] = field(default_factory=list)
+    findings: list[Findings] = field(default_factory=list)
     # Accounts whose authorization the marketplace refused, by tenant: when the newest such attempt began.
     refused_accounts: dict[tuple[int, UUID], datetime] = field(default_factory=dict)
     # Leases (marketplace, instance) whose holders should hear of it before their next heartbeat is due.

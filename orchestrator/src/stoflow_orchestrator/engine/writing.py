@@ -19,6 +19,7 @@ from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.repositories import batch as batch_repository
 from stoflow_orchestrator.repositories import dead_letter as dead_letter_repository
 from stoflow_orchestrator.repositories import effect as effect_repository
+from stoflow_orchestrator.repositories import findings as findings_repository
 from stoflow_orchestrator.repositories import follow_up as follow_up_repository
 from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories import tenant_effects
@@ -46,6 +47,8 @@ async def write_changes(
     # Tenant statements first: each may have to wait for a tenant's migration, and fails after a short while.
     if changes.listings:
         await tenant_effects.apply_listings(connection, changes.listings)
+    if changes.findings:
+        await findings_repository.apply_findings(connection, changes.findings)
     if changes.refused_accounts:
         await tenant_effects.refuse_accounts(connection, changes.refused_accounts)
     if changes.appended_tasks:

@@ -85,13 +85,14 @@ class ProductImage(TenantBase):
 
 
 class Listing(TenantBase):
-    """A product on one site of one marketplace, as the last accepted result described it."""
+    """Something for sale on one site of one marketplace, as the last accepted result described it."""
 
     __tablename__ = "listings"
     __table_args__ = (
         UniqueConstraint("account_id", "remote_id"),
         CheckConstraint("state IN ('DRAFT', 'LIVE', 'ENDED', 'SOLD')", name="state"),
         CheckConstraint("(price_currency IS NULL) = (price_minor IS NULL)", name="price"),
+        CheckConstraint("link IN ('SKU', 'SELLER')", name="link"),
         Index("ix_listings_product_id", "product_id"),
         Index("ix_listings_update_time", "update_time", "listing_id"),
     )
@@ -99,9 +100,14 @@ class Listing(TenantBase):
     listing_id: Mapped[UuidKey]
     marketplace: Mapped[str]
     account_id: Mapped[UUID]
-    product_id: Mapped[UUID]
+    # Null for one that a sync found and nobody has linked.
+    product_id: Mapped[UUID | None]
+    # Who linked it when no job did. SELLER without a product: the seller says that no sync may link it.
+    link: Mapped[str | None]
     site: Mapped[str]
     remote_id: Mapped[str]
+    sku: Mapped[str] = mapped_column(server_default="")
+    title: Mapped[str] = mapped_column(server_default="")
     url: Mapped[str]
     state: Mapped[str]
     price_currency: Mapped[str | None]
@@ -132,6 +138,8 @@ class Account(TenantBase):
     # Counts the changes of the rule.
     price_rule_version: Mapped[BigInt] = mapped_column(server_default="0")
     price_rule_time: Mapped[datetime | None]
+    # How long a product must rest before its listings are brought up to date; null when nobody asked for that.
+    update_quiet_seconds: Mapped[int | None]
     # AES-256-GCM over JSON {access_token, refresh_token}, bound to tenant and account.
     credentials: Mapped[bytes]
     access_token_expire_time: Mapped[datetime | None]
@@ -141,3 +149,53 @@ class Account(TenantBase):
     grant_expire_time: Mapped[datetime | None]
     create_time: Mapped[datetime] = mapped_column(server_default=func.now())
     update_time: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Order(TenantBase):
+    """Something that was sold, as the last accepted result described it; nothing of who bought it."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("account_id", "remote_id"),
+        CheckConstraint(
+            "state IN ('PLACED', 'PAID', 'SHIPPED', 'DELIVERED', 'CANCELLED', 'REFUNDED')", name="state"
+        ),
+        CheckConstraint("(total_currency IS NULL) = (total_minor IS NULL)", name="total"),
+        Index("ix_orders_place_time", "place_time", "order_id"),
+    )
+
+    order_id: Mapped[UuidKey]
+    marketplace: Mapped[str]
+    account_id: Mapped[UUID]
+    remote_id: Mapped[str]
+    state: Mapped[str]
+    total_currency: Mapped[str | None]
+    total_minor: Mapped[int | None] = mapped_column(BigInteger())
+    place_time: Mapped[datetime]
+    # At the marketplace; what is older does not replace it.
+    change_time: Mapped[datetime]
+    update_time: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class OrderLine(TenantBase):
+    """One article of an order."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("(price_currency IS NULL) = (price_minor IS NULL)", name="price"),
+        Index("ix_order_lines_product_id", "product_id"),
+        Index("ix_order_lines_listing_remote_id", "listing_remote_id"),
+    )
+
+    order_id: Mapped[UUID] = mapped_column(ForeignKey(Order.order_id, ondelete="CASCADE"), primary_key=True)
+    remote_id: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    # By the listing's link or the SKU, when the line was stored or linked later; kept when those change.
+    product_id: Mapped[UUID | None]
+    listing_remote_id: Mapped[str]
+    sku: Mapped[str]
+    title: Mapped[str]
+    quantity: Mapped[int]
+    price_currency: Mapped[str | None]
+    price_minor: Mapped[int | None] = mapped_column(BigInteger())

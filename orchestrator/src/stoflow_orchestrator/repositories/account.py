@@ -26,6 +26,7 @@ def _accounts() -> Select[*tuple[Any, ...]]:
         Account.price_rule,
         Account.price_rule_version,
         Account.price_rule_time,
+        Account.update_quiet_seconds,
         Account.create_time,
         Account.update_time,
         AccountGate.state,
@@ -102,6 +103,16 @@ class AccountRepository:
                 # Not now(): that is when this transaction began, before it waited for the row.
                 price_rule_time=func.clock_timestamp(),
             )
+            .returning(Account.account_id)
+        )
+        return updated.first() is not None
+
+    async def set_update_quiet_seconds(self, account_id: UUID, quiet_seconds: int | None) -> bool:
+        """Sets how long a product must rest before its listings follow; tells whether there is such an account."""
+        updated = await self._connection.execute(
+            update(Account)
+            .where(Account.account_id == account_id)
+            .values(update_quiet_seconds=quiet_seconds)
             .returning(Account.account_id)
         )
         return updated.first() is not None

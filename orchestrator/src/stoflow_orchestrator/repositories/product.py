@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Listing, Product, ProductImage
 from stoflow_orchestrator.models.live import LiveJob
+from stoflow_orchestrator.repositories.listing_update import ListingUpdateRepository
 
 # Images come with their product in one statement, so that version and images always belong together.
 _IMAGES = (
@@ -185,17 +186,19 @@ class ProductRepository:
         return found.scalar_one_or_none()
 
     async def change(self, product_id: UUID, values: dict[str, Any]) -> None:
-        """Sets columns and raises the version; the caller has locked the product."""
+        """Sets columns, raises the version and plans updates of listings; the caller has locked the product."""
         await self._connection.execute(
             update(Product)
             .where(Product.product_id == product_id)
             # Not now(): that is when this transaction began, before it waited for the lock.
             .values(version=Product.version + 1, update_time=func.clock_timestamp(), **values)
         )
+        await ListingUpdateRepository(self._connection).plan_product(product_id)
 
     async def delete(self, product_id: UUID) -> None:
-        """Removes a product with its images' rows."""
+        """Removes a product with its images' rows and the planned updates of its listings."""
         await self._connection.execute(delete(Product).where(Product.product_id == product_id))
+        await ListingUpdateRepository(self._connection).drop_product(product_id)
 
     async def is_listed(self, product_id: UUID) -> bool:
         """Tells whether a listing shows the product, or is prepared to."""

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stoflow.catalog.v1.listing_pb2 import ListingState
+from stoflow.catalog.v1.order_pb2 import OrderState
 from stoflow.catalog.v1.product_pb2 import Product
 from stoflow.connector.v1 import task_pb2
 
@@ -14,6 +15,7 @@ from stoflow_connector_sdk import (
     EffectOutcome,
     FollowUp,
     ListingChange,
+    OrderChange,
     PermanentError,
     RateLimitedError,
     RetryableError,
@@ -228,3 +230,20 @@ def test_failures_hold_no_secret(field: str) -> None:
     error = RetryableError(arguments.pop("message"), **arguments)
     known_secrets.add("token-value-4711")
     assert "4711" not in str(failure_message(error))
+
+
+def test_findings_of_a_sync_are_reported() -> None:
+    """Found listings and orders go as they are; too many, or one that breaks the contract, are refused at once."""
+    listing = ListingChange(remote_id="r1", state=ListingState.LISTING_STATE_LIVE, sku="DRESS1")
+    order = OrderChange(remote_id="o1", state=OrderState.ORDER_STATE_PAID)
+    order.place_time.FromSeconds(1)
+    order.change_time.FromSeconds(2)
+    result = TaskResult(found_listings=[listing], orders=[order])
+    success = success_report(make_task_context(), result).success
+    assert (list(success.found_listings), list(success.orders)) == ([listing], [order])
+    with pytest.raises(ValueError, match="501 listings; at most 500"):
+        success_report(make_task_context(), TaskResult(found_listings=[listing] * 501))
+    with pytest.raises(ValueError, match="201 orders; at most 200"):
+        success_report(make_task_context(), TaskResult(orders=[order] * 201))
+    with pytest.raises(InvalidArgumentError):
+        success_report(make_task_context(), TaskResult(orders=[OrderChange(remote_id="o1")]))

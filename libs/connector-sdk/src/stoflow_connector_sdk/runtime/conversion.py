@@ -21,6 +21,8 @@ from stoflow_service_kit.structs import fill_struct, struct_to_dict
 MAX_OUTPUT_BYTES = 64 * 1024
 MAX_INPUT_BYTES = 256 * 1024
 MAX_FOLLOW_UPS = 100
+MAX_FOUND_LISTINGS = 500
+MAX_ORDERS = 200
 _MAX_REMOTE_ID_CHARACTERS = 200
 _MAX_RETRY_AFTER_SECONDS = 30 * 86_400
 _EMPTY: Mapping[str, Any] = {}
@@ -121,7 +123,22 @@ def success_report(context: TaskContext, result: TaskResult) -> task_pb2.TaskRep
         success.listing.CopyFrom(result.listing)
     if result.follow_ups:
         _add_follow_ups(success, result.follow_ups)
+    if result.found_listings or result.orders:
+        _add_findings(success, result)
     return report
+
+
+def _add_findings(success: task_pb2.TaskSuccess, result: TaskResult) -> None:
+    for what, found, limit in (
+        ("listings", result.found_listings, MAX_FOUND_LISTINGS),
+        ("orders", result.orders, MAX_ORDERS),
+    ):
+        if len(found) > limit:
+            raise ValueError(f"a result has {len(found)} {what}; at most {limit} are allowed")
+        for entry in found:
+            check_message(entry)
+    success.found_listings.extend(result.found_listings)
+    success.orders.extend(result.orders)
 
 
 def _add_follow_ups(success: task_pb2.TaskSuccess, follow_ups: Sequence[FollowUp]) -> None:

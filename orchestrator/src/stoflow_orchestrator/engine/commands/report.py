@@ -14,7 +14,7 @@ from stoflow.events.v1 import event_pb2
 
 from stoflow_orchestrator.engine import moves
 from stoflow_orchestrator.engine.backoff import RetryPolicy
-from stoflow_orchestrator.engine.changes import Changes, ListingUpdate, connector_actor
+from stoflow_orchestrator.engine.changes import Changes, Findings, ListingUpdate, connector_actor
 from stoflow_orchestrator.engine.commands.base import Command
 from stoflow_orchestrator.engine.failing import fail_attempt
 from stoflow_orchestrator.engine.follow_ups import append_follow_ups, follow_up_problem
@@ -113,6 +113,9 @@ class ReportTask(Command[rpc.TaskReportResult]):
         if success.HasField("listing") and job.product_id is not None:
             template = task_pb2.TaskAssignment.FromString(job.assignment)
             changes.listings.append(ListingUpdate(job, template.product.product.version, success.listing))
+        if success.found_listings or success.orders:
+            observed_time = task.start_time or changes.now
+            changes.findings.append(Findings(job, observed_time, success.found_listings, success.orders))
         moves.end_attempt(changes, job, task, TaskEvent.COMPLETE)
         changes.record(job, "TASK_COMPLETED", task=task, actor=connector_actor(self.instance_id))
         moves.record_attempt(changes, job, task, event_pb2.ATTEMPT_OUTCOME_COMPLETED, None)

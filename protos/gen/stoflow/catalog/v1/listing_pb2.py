@@ -22,19 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from stoflow.common.v1 import money_pb2 as stoflow_dot_common_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stoflow/catalog/v1/listing.proto\x12\x12stoflow.catalog.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dstoflow/common/v1/money.proto\"\xbf\x02\n\x07Listing\x12\x12\n\nlisting_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\x03\x12\x13\n\x0bmarketplace\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x11\n\tremote_id\x18\x07 \x01(\t\x12\x0b\n\x03url\x18\x08 \x01(\t\x12/\n\x05state\x18\t \x01(\x0e\x32 .stoflow.catalog.v1.ListingState\x12\'\n\x05price\x18\n \x01(\x0b\x32\x18.stoflow.common.v1.Money\x12\x17\n\x0fproduct_version\x18\x0b \x01(\x03\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8f\x01\n\x0cListingState\x12\x1d\n\x19LISTING_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13LISTING_STATE_DRAFT\x10\x01\x12\x16\n\x12LISTING_STATE_LIVE\x10\x02\x12\x17\n\x13LISTING_STATE_ENDED\x10\x03\x12\x16\n\x12LISTING_STATE_SOLD\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stoflow/catalog/v1/listing.proto\x12\x12stoflow.catalog.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dstoflow/common/v1/money.proto\"\xe9\x03\n\x07Listing\x12\x12\n\nlisting_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\x03\x12\x13\n\x0bmarketplace\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12\x0c\n\x04site\x18\x06 \x01(\t\x12\x11\n\tremote_id\x18\x07 \x01(\t\x12\x0b\n\x03url\x18\x08 \x01(\t\x12/\n\x05state\x18\t \x01(\x0e\x32 .stoflow.catalog.v1.ListingState\x12\'\n\x05price\x18\n \x01(\x0b\x32\x18.stoflow.common.v1.Money\x12\x17\n\x0fproduct_version\x18\x0b \x01(\x03\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03sku\x18\r \x01(\t\x12\r\n\x05title\x18\x0e \x01(\t\x12-\n\x04link\x18\x0f \x01(\x0e\x32\x1f.stoflow.catalog.v1.ListingLink\x12\x10\n\x08is_stale\x18\x10 \x01(\x08\x12\x33\n\x0fupdate_due_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eupdate_problem\x18\x12 \x01(\t\"i\n\x0cUpdatePolicy\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0cis_automatic\x18\x02 \x01(\x08\x12/\n\x0cquiet_period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration*\x8f\x01\n\x0cListingState\x12\x1d\n\x19LISTING_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13LISTING_STATE_DRAFT\x10\x01\x12\x16\n\x12LISTING_STATE_LIVE\x10\x02\x12\x17\n\x13LISTING_STATE_ENDED\x10\x03\x12\x16\n\x12LISTING_STATE_SOLD\x10\x04*p\n\x0bListingLink\x12\x1c\n\x18LISTING_LINK_UNSPECIFIED\x10\x00\x12\x14\n\x10LISTING_LINK_JOB\x10\x01\x12\x14\n\x10LISTING_LINK_SKU\x10\x02\x12\x17\n\x13LISTING_LINK_SELLER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stoflow.catalog.v1.listing_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTINGSTATE']._serialized_start=443
-  _globals['_LISTINGSTATE']._serialized_end=586
-  _globals['_LISTING']._serialized_start=121
-  _globals['_LISTING']._serialized_end=440
+  _globals['_LISTINGSTATE']._serialized_start=752
+  _globals['_LISTINGSTATE']._serialized_end=895
+  _globals['_LISTINGLINK']._serialized_start=897
+  _globals['_LISTINGLINK']._serialized_end=1009
+  _globals['_LISTING']._serialized_start=153
+  _globals['_LISTING']._serialized_end=642
+  _globals['_UPDATEPOLICY']._serialized_start=644
+  _globals['_UPDATEPOLICY']._serialized_end=749
 # @@protoc_insertion_point(module_scope)

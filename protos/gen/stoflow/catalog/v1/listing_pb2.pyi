@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -51,9 +52,37 @@ LISTING_STATE_SOLD: ListingState.ValueType  # 4
 """Sold."""
 Global___ListingState: _TypeAlias = ListingState  # noqa: Y015
 
+class _ListingLink:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ListingLinkEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListingLink.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LISTING_LINK_UNSPECIFIED: _ListingLink.ValueType  # 0
+    """The listing is linked to no product."""
+    LISTING_LINK_JOB: _ListingLink.ValueType  # 1
+    """A job made the listing from the product."""
+    LISTING_LINK_SKU: _ListingLink.ValueType  # 2
+    """A sync found the listing, and its SKU is the product's."""
+    LISTING_LINK_SELLER: _ListingLink.ValueType  # 3
+    """The seller, by LinkListing."""
+
+class ListingLink(_ListingLink, metaclass=_ListingLinkEnumTypeWrapper):
+    """Who said that a listing shows a product."""
+
+LISTING_LINK_UNSPECIFIED: ListingLink.ValueType  # 0
+"""The listing is linked to no product."""
+LISTING_LINK_JOB: ListingLink.ValueType  # 1
+"""A job made the listing from the product."""
+LISTING_LINK_SKU: ListingLink.ValueType  # 2
+"""A sync found the listing, and its SKU is the product's."""
+LISTING_LINK_SELLER: ListingLink.ValueType  # 3
+"""The seller, by LinkListing."""
+Global___ListingLink: _TypeAlias = ListingLink  # noqa: Y015
+
 @_typing.final
 class Listing(_message.Message):
-    """A product on one site of one marketplace, as the last accepted task result described it."""
+    """Something for sale on one site of one marketplace, as the last accepted task result described it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -69,6 +98,12 @@ class Listing(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     PRODUCT_VERSION_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
+    IS_STALE_FIELD_NUMBER: _builtins.int
+    UPDATE_DUE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_PROBLEM_FIELD_NUMBER: _builtins.int
     listing_id: _builtins.str
     """Identifies the listing within the tenant."""
     tenant_id: _builtins.int
@@ -78,7 +113,7 @@ class Listing(_message.Message):
     account_id: _builtins.str
     """The account that sells it."""
     product_id: _builtins.str
-    """The product it shows."""
+    """The product it shows; empty for a listing that a sync found and nobody has linked."""
     site: _builtins.str
     """The marketplace's site: "EBAY_US"; empty for a marketplace with only one."""
     remote_id: _builtins.str
@@ -88,7 +123,19 @@ class Listing(_message.Message):
     state: Global___ListingState.ValueType
     """Where it stands."""
     product_version: _builtins.int
-    """The version of the product it was made from."""
+    """The version of the product that it shows: the one it was made from, or the one there was when it was linked."""
+    sku: _builtins.str
+    """The seller's key of the article as the marketplace has it; empty when it is not known."""
+    title: _builtins.str
+    """The title at the marketplace; empty when it is not known."""
+    link: Global___ListingLink.ValueType
+    """Who said that it shows the product."""
+    is_stale: _builtins.bool
+    """Whether it is LIVE and the product was changed since product_version."""
+    update_problem: _builtins.str
+    """Why no such job could be made, in one sentence; empty when there is no such problem. The product's next change tries
+    again.
+    """
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """The price it was sent with."""
@@ -96,6 +143,10 @@ class Listing(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was changed last."""
+
+    @_builtins.property
+    def update_due_time(self) -> _timestamp_pb2.Timestamp:
+        """When a job will bring it up to date, if the account asks for that; absent when none is planned."""
 
     def __init__(
         self,
@@ -112,11 +163,51 @@ class Listing(_message.Message):
         price: _money_pb2.Money | None = ...,
         product_version: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        sku: _builtins.str = ...,
+        title: _builtins.str = ...,
+        link: Global___ListingLink.ValueType = ...,
+        is_stale: _builtins.bool = ...,
+        update_due_time: _timestamp_pb2.Timestamp | None = ...,
+        update_problem: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "update_due_time", b"update_due_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "listing_id", b"listing_id", "marketplace", b"marketplace", "price", b"price", "product_id", b"product_id", "product_version", b"product_version", "remote_id", b"remote_id", "site", b"site", "state", b"state", "tenant_id", b"tenant_id", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "is_stale", b"is_stale", "link", b"link", "listing_id", b"listing_id", "marketplace", b"marketplace", "price", b"price", "product_id", b"product_id", "product_version", b"product_version", "remote_id", b"remote_id", "site", b"site", "sku", b"sku", "state", b"state", "tenant_id", b"tenant_id", "title", b"title", "update_due_time", b"update_due_time", "update_problem", b"update_problem", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Listing: _TypeAlias = Listing  # noqa: Y015
+
+@_typing.final
+class UpdatePolicy(_message.Message):
+    """Whether changes of products are brought to an account's listings by themselves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    IS_AUTOMATIC_FIELD_NUMBER: _builtins.int
+    QUIET_PERIOD_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    is_automatic: _builtins.bool
+    """Whether update jobs are made."""
+    @_builtins.property
+    def quiet_period(self) -> _duration_pb2.Duration:
+        """How long a product must rest before the job for its listing is made, so that many changes make one job; a product
+        that never rests is updated all the same after ten times as long. Absent when is_automatic is not set.
+        """
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        is_automatic: _builtins.bool = ...,
+        quiet_period: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_period", b"quiet_period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "is_automatic", b"is_automatic", "quiet_period", b"quiet_period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePolicy: _TypeAlias = UpdatePolicy  # noqa: Y015

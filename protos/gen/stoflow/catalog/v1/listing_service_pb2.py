@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from stoflow.catalog.v1 import listing_pb2 as stoflow_dot_catalog_dot_v1_dot_listing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(stoflow/catalog/v1/listing_service.proto\x12\x12stoflow.catalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a stoflow/catalog/v1/listing.proto\"\xb0\x01\n\x13ListListingsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1f\n\nproduct_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1f\n\naccount_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"^\n\x14ListListingsResponse\x12-\n\x08listings\x18\x01 \x03(\x0b\x32\x1b.stoflow.catalog.v1.Listing\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2s\n\x0eListingService\x12\x61\n\x0cListListings\x12\'.stoflow.catalog.v1.ListListingsRequest\x1a(.stoflow.catalog.v1.ListListingsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(stoflow/catalog/v1/listing_service.proto\x12\x12stoflow.catalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a stoflow/catalog/v1/listing.proto\"\xef\x02\n\x13ListListingsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1f\n\nproduct_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1f\n\naccount_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x45\n\x06states\x18\x06 \x03(\x0e\x32 .stoflow.catalog.v1.ListingStateB\x13\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x35\n\x0bmarketplace\x18\x07 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x15\n\ronly_unlinked\x18\x08 \x01(\x08\x12\x12\n\nonly_stale\x18\t \x01(\x08\x12\x14\n\x03sku\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"^\n\x14ListListingsResponse\x12-\n\x08listings\x18\x01 \x03(\x0b\x32\x1b.stoflow.catalog.v1.Listing\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x12LinkListingRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\nlisting_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\nproduct_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"C\n\x13LinkListingResponse\x12,\n\x07listing\x18\x01 \x01(\x0b\x32\x1b.stoflow.catalog.v1.Listing\"\x8c\x01\n\x14UnlinkListingRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\nlisting_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\nproduct_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"E\n\x15UnlinkListingResponse\x12,\n\x07listing\x18\x01 \x01(\x0b\x32\x1b.stoflow.catalog.v1.Listing\"R\n\x16GetUpdatePolicyRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"K\n\x17GetUpdatePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .stoflow.catalog.v1.UpdatePolicy\"\xc9\x01\n\x16SetUpdatePolicyRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x14\n\x0cis_automatic\x18\x04 \x01(\x08\x12\x41\n\x0cquiet_period\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x04\x08\x80\xa3\x05\x32\x02\x08\x01\"K\n\x17SetUpdatePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .stoflow.catalog.v1.UpdatePolicy2\x91\x04\n\x0eListingService\x12\x61\n\x0cListListings\x12\'.stoflow.catalog.v1.ListListingsRequest\x1a(.stoflow.catalog.v1.ListListingsResponse\x12^\n\x0bLinkListing\x12&.stoflow.catalog.v1.LinkListingRequest\x1a\'.stoflow.catalog.v1.LinkListingResponse\x12\x64\n\rUnlinkListing\x12(.stoflow.catalog.v1.UnlinkListingRequest\x1a).stoflow.catalog.v1.UnlinkListingResponse\x12j\n\x0fGetUpdatePolicy\x12*.stoflow.catalog.v1.GetUpdatePolicyRequest\x1a+.stoflow.catalog.v1.GetUpdatePolicyResponse\x12j\n\x0fSetUpdatePolicy\x12*.stoflow.catalog.v1.SetUpdatePolicyRequest\x1a+.stoflow.catalog.v1.SetUpdatePolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,10 +44,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLISTINGSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTLISTINGSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTLISTINGSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
-  _globals['_LISTLISTINGSREQUEST']._serialized_start=128
-  _globals['_LISTLISTINGSREQUEST']._serialized_end=304
-  _globals['_LISTLISTINGSRESPONSE']._serialized_start=306
-  _globals['_LISTLISTINGSRESPONSE']._serialized_end=400
-  _globals['_LISTINGSERVICE']._serialized_start=402
-  _globals['_LISTINGSERVICE']._serialized_end=517
+  _globals['_LISTLISTINGSREQUEST'].fields_by_name['states']._loaded_options = None
+  _globals['_LISTLISTINGSREQUEST'].fields_by_name['states']._serialized_options = b'\272H\020\222\001\r\020\n\030\001\"\007\202\001\004\020\001 \000'
+  _globals['_LISTLISTINGSREQUEST'].fields_by_name['marketplace']._loaded_options = None
+  _globals['_LISTLISTINGSREQUEST'].fields_by_name['marketplace']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,31}$\330\001\001'
+  _globals['_LISTLISTINGSREQUEST'].fields_by_name['sku']._loaded_options = None
+  _globals['_LISTLISTINGSREQUEST'].fields_by_name['sku']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['listing_id']._loaded_options = None
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['listing_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_LINKLISTINGREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['listing_id']._loaded_options = None
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['listing_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['product_id']._loaded_options = None
+  _globals['_UNLINKLISTINGREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETUPDATEPOLICYREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETUPDATEPOLICYREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_GETUPDATEPOLICYREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_GETUPDATEPOLICYREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['quiet_period']._loaded_options = None
+  _globals['_SETUPDATEPOLICYREQUEST'].fields_by_name['quiet_period']._serialized_options = b'\272H\r\252\001\n\"\004\010\200\243\0052\002\010\001'
+  _globals['_LISTLISTINGSREQUEST']._serialized_start=160
+  _globals['_LISTLISTINGSREQUEST']._serialized_end=527
+  _globals['_LISTLISTINGSRESPONSE']._serialized_start=529
+  _globals['_LISTLISTINGSRESPONSE']._serialized_end=623
+  _globals['_LINKLISTINGREQUEST']._serialized_start=626
+  _globals['_LINKLISTINGREQUEST']._serialized_end=764
+  _globals['_LINKLISTINGRESPONSE']._serialized_start=766
+  _globals['_LINKLISTINGRESPONSE']._serialized_end=833
+  _globals['_UNLINKLISTINGREQUEST']._serialized_start=836
+  _globals['_UNLINKLISTINGREQUEST']._serialized_end=976
+  _globals['_UNLINKLISTINGRESPONSE']._serialized_start=978
+  _globals['_UNLINKLISTINGRESPONSE']._serialized_end=1047
+  _globals['_GETUPDATEPOLICYREQUEST']._serialized_start=1049
+  _globals['_GETUPDATEPOLICYREQUEST']._serialized_end=1131
+  _globals['_GETUPDATEPOLICYRESPONSE']._serialized_start=1133
+  _globals['_GETUPDATEPOLICYRESPONSE']._serialized_end=1208
+  _globals['_SETUPDATEPOLICYREQUEST']._serialized_start=1211
+  _globals['_SETUPDATEPOLICYREQUEST']._serialized_end=1412
+  _globals['_SETUPDATEPOLICYRESPONSE']._serialized_start=1414
+  _globals['_SETUPDATEPOLICYRESPONSE']._serialized_end=1489
+  _globals['_LISTINGSERVICE']._serialized_start=1492
+  _globals['_LISTINGSERVICE']._serialized_end=2021
 # @@protoc_insertion_point(module_scope)

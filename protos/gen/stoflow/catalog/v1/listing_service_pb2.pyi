@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from stoflow.catalog.v1 import listing_pb2 as _listing_pb2
@@ -30,6 +31,11 @@ class ListListingsRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    ONLY_UNLINKED_FIELD_NUMBER: _builtins.int
+    ONLY_STALE_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.int
     """The tenant whose listings to return."""
     product_id: _builtins.str
@@ -40,6 +46,18 @@ class ListListingsRequest(_message.Message):
     """Greatest number of listings to return, at most 1000; 0 means 50."""
     page_token: _builtins.str
     """next_page_token of the page before; empty for the first page."""
+    marketplace: _builtins.str
+    """Only listings of this marketplace; empty for all."""
+    only_unlinked: _builtins.bool
+    """Only listings that are linked to no product."""
+    only_stale: _builtins.bool
+    """Only listings that are stale."""
+    sku: _builtins.str
+    """Only listings with this SKU at the marketplace; empty for all."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_listing_pb2.ListingState.ValueType]:
+        """Only listings in one of these states; empty for all."""
+
     def __init__(
         self,
         *,
@@ -48,10 +66,15 @@ class ListListingsRequest(_message.Message):
         account_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        states: _abc.Iterable[_listing_pb2.ListingState.ValueType] | None = ...,
+        marketplace: _builtins.str = ...,
+        only_unlinked: _builtins.bool = ...,
+        only_stale: _builtins.bool = ...,
+        sku: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "marketplace", b"marketplace", "only_stale", b"only_stale", "only_unlinked", b"only_unlinked", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id", "sku", b"sku", "states", b"states", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -84,3 +107,233 @@ class ListListingsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListListingsResponse: _TypeAlias = ListListingsResponse  # noqa: Y015
+
+@_typing.final
+class LinkListingRequest(_message.Message):
+    """Request of LinkListing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns listing and product."""
+    listing_id: _builtins.str
+    """The listing."""
+    product_id: _builtins.str
+    """The product that it shows."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        listing_id: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing_id", b"listing_id", "product_id", b"product_id", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkListingRequest: _TypeAlias = LinkListingRequest  # noqa: Y015
+
+@_typing.final
+class LinkListingResponse(_message.Message):
+    """Response of LinkListing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def listing(self) -> _listing_pb2.Listing:
+        """The listing, linked."""
+
+    def __init__(
+        self,
+        *,
+        listing: _listing_pb2.Listing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkListingResponse: _TypeAlias = LinkListingResponse  # noqa: Y015
+
+@_typing.final
+class UnlinkListingRequest(_message.Message):
+    """Request of UnlinkListing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    LISTING_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the listing."""
+    listing_id: _builtins.str
+    """The listing."""
+    product_id: _builtins.str
+    """The product that it does not show."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        listing_id: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing_id", b"listing_id", "product_id", b"product_id", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlinkListingRequest: _TypeAlias = UnlinkListingRequest  # noqa: Y015
+
+@_typing.final
+class UnlinkListingResponse(_message.Message):
+    """Response of UnlinkListing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def listing(self) -> _listing_pb2.Listing:
+        """The listing, linked to no product."""
+
+    def __init__(
+        self,
+        *,
+        listing: _listing_pb2.Listing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlinkListingResponse: _TypeAlias = UnlinkListingResponse  # noqa: Y015
+
+@_typing.final
+class GetUpdatePolicyRequest(_message.Message):
+    """Request of GetUpdatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.int
+    """The tenant that owns the account."""
+    account_id: _builtins.str
+    """The account."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.int = ...,
+        account_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUpdatePolicyRequest: _TypeAlias = GetUpdatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class GetUpdatePolicyResponse(_message.Message):
+    """Response of GetUpdatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def policy(self) -> _listing_pb2.UpdatePolicy:
+        """The policy."""
+
+    def __init__(
+        self,
+        *,
+        policy: _listing_pb2.UpdatePolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUpdatePolicyResponse: _TypeAlias = GetUpdatePolicyResponse  # noqa: Y015
+
+@_typing.final
+class SetUpdatePolicyRequest(_message.Message):
+    """Request of SetUpdatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    IS_AUTOMATIC_FIELD_NUMBER: _builtins.int
+    QUIET_PERIOD_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the account."""
+    account_id: _builtins.str
+    """The account."""
+    is_automatic: _builtins.bool
+    """Whether update jobs are made."""
+    @_builtins.property
+    def quiet_period(self) -> _duration_pb2.Duration:
+        """How long a product must rest before the job for its listing is made, in whole seconds; absent means 60 seconds."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        account_id: _builtins.str = ...,
+        is_automatic: _builtins.bool = ...,
+        quiet_period: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_period", b"quiet_period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "is_automatic", b"is_automatic", "quiet_period", b"quiet_period", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetUpdatePolicyRequest: _TypeAlias = SetUpdatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class SetUpdatePolicyResponse(_message.Message):
+    """Response of SetUpdatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def policy(self) -> _listing_pb2.UpdatePolicy:
+        """The policy as stored."""
+
+    def __init__(
+        self,
+        *,
+        policy: _listing_pb2.UpdatePolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetUpdatePolicyResponse: _TypeAlias = SetUpdatePolicyResponse  # noqa: Y015

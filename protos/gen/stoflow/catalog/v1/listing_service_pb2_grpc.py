@@ -40,6 +40,26 @@ class ListingServiceStub:
                 request_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.ListListingsRequest.SerializeToString,
                 response_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.ListListingsResponse.FromString,
                 _registered_method=True)
+        self.LinkListing = channel.unary_unary(
+                '/stoflow.catalog.v1.ListingService/LinkListing',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.LinkListingRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.LinkListingResponse.FromString,
+                _registered_method=True)
+        self.UnlinkListing = channel.unary_unary(
+                '/stoflow.catalog.v1.ListingService/UnlinkListing',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.UnlinkListingRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.UnlinkListingResponse.FromString,
+                _registered_method=True)
+        self.GetUpdatePolicy = channel.unary_unary(
+                '/stoflow.catalog.v1.ListingService/GetUpdatePolicy',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.GetUpdatePolicyRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.GetUpdatePolicyResponse.FromString,
+                _registered_method=True)
+        self.SetUpdatePolicy = channel.unary_unary(
+                '/stoflow.catalog.v1.ListingService/SetUpdatePolicy',
+                request_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.SetUpdatePolicyRequest.SerializeToString,
+                response_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.SetUpdatePolicyResponse.FromString,
+                _registered_method=True)
 
 
 class ListingServiceServicer:
@@ -63,6 +83,82 @@ class ListingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LinkListing(self, request, context):
+        """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
+        A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+
+        Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant, listing or product.
+        FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product; unlink it first.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000041", "tenantId": "42", "listingId": "0192f0c4-...",
+        "productId": "0192f0c1-..."}
+        -> {"listing": {"listingId": "0192f0c4-...", "productId": "0192f0c1-...", "link": "LISTING_LINK_SELLER", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlinkListing(self, request, context):
+        """Says that a listing does not show the product it is linked to. No sync links it again; the seller may. A planned
+        update of the listing is dropped.
+
+        Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND): no such tenant or listing.
+        FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product by now.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000042", "tenantId": "42", "listingId": "0192f0c4-...",
+        "productId": "0192f0c1-..."} -> {"listing": {"listingId": "0192f0c4-...", "productId": "", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUpdatePolicy(self, request, context):
+        """Returns whether changes of products are brought to an account's listings by themselves. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+        {"tenantId": "42", "accountId": "0192f0c3-..."}
+        -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetUpdatePolicy(self, request, context):
+        """Sets whether changes of products are brought to an account's listings by themselves, by jobs with the marketplace's
+        action "update". Switching it on plans updates of all listings that are stale; switching it off drops planned ones.
+
+        Idempotent by request_id: a repeat changes nothing and returns the policy as it is then.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000043", "tenantId": "42", "accountId": "0192f0c3-...",
+        "isAutomatic": true, "quietPeriod": "60s"}
+        -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ListingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -70,6 +166,26 @@ def add_ListingServiceServicer_to_server(servicer, server):
                     servicer.ListListings,
                     request_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.ListListingsRequest.FromString,
                     response_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.ListListingsResponse.SerializeToString,
+            ),
+            'LinkListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.LinkListing,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.LinkListingRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.LinkListingResponse.SerializeToString,
+            ),
+            'UnlinkListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlinkListing,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.UnlinkListingRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.UnlinkListingResponse.SerializeToString,
+            ),
+            'GetUpdatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpdatePolicy,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.GetUpdatePolicyRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.GetUpdatePolicyResponse.SerializeToString,
+            ),
+            'SetUpdatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetUpdatePolicy,
+                    request_deserializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.SetUpdatePolicyRequest.FromString,
+                    response_serializer=stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.SetUpdatePolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -100,6 +216,114 @@ class ListingService:
             '/stoflow.catalog.v1.ListingService/ListListings',
             stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.ListListingsRequest.SerializeToString,
             stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.ListListingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LinkListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ListingService/LinkListing',
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.LinkListingRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.LinkListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlinkListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ListingService/UnlinkListing',
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.UnlinkListingRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.UnlinkListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpdatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ListingService/GetUpdatePolicy',
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.GetUpdatePolicyRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.GetUpdatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetUpdatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.catalog.v1.ListingService/SetUpdatePolicy',
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.SetUpdatePolicyRequest.SerializeToString,
+            stoflow_dot_catalog_dot_v1_dot_listing__service__pb2.SetUpdatePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

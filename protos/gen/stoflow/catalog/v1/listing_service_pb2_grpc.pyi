@@ -46,6 +46,66 @@ class ListingServiceStub:
       -> {"listings": [{"marketplace": "ebay", "site": "EBAY_US", "remoteId": "110000000001",
           "state": "LISTING_STATE_LIVE", ...}], "nextPageToken": ""}
     """
+    LinkListing: _grpc.UnaryUnaryMultiCallable[_listing_service_pb2.LinkListingRequest, _listing_service_pb2.LinkListingResponse]
+    """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
+    A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+
+    Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant, listing or product.
+      FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product; unlink it first.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000041", "tenantId": "42", "listingId": "0192f0c4-...",
+       "productId": "0192f0c1-..."}
+      -> {"listing": {"listingId": "0192f0c4-...", "productId": "0192f0c1-...", "link": "LISTING_LINK_SELLER", ...}}
+    """
+    UnlinkListing: _grpc.UnaryUnaryMultiCallable[_listing_service_pb2.UnlinkListingRequest, _listing_service_pb2.UnlinkListingResponse]
+    """Says that a listing does not show the product it is linked to. No sync links it again; the seller may. A planned
+    update of the listing is dropped.
+
+    Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND): no such tenant or listing.
+      FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product by now.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000042", "tenantId": "42", "listingId": "0192f0c4-...",
+       "productId": "0192f0c1-..."} -> {"listing": {"listingId": "0192f0c4-...", "productId": "", ...}}
+    """
+    GetUpdatePolicy: _grpc.UnaryUnaryMultiCallable[_listing_service_pb2.GetUpdatePolicyRequest, _listing_service_pb2.GetUpdatePolicyResponse]
+    """Returns whether changes of products are brought to an account's listings by themselves. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"tenantId": "42", "accountId": "0192f0c3-..."}
+      -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
+    """
+    SetUpdatePolicy: _grpc.UnaryUnaryMultiCallable[_listing_service_pb2.SetUpdatePolicyRequest, _listing_service_pb2.SetUpdatePolicyResponse]
+    """Sets whether changes of products are brought to an account's listings by themselves, by jobs with the marketplace's
+    action "update". Switching it on plans updates of all listings that are stale; switching it off drops planned ones.
+
+    Idempotent by request_id: a repeat changes nothing and returns the policy as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000043", "tenantId": "42", "accountId": "0192f0c3-...",
+       "isAutomatic": true, "quietPeriod": "60s"}
+      -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
+    """
 
 @_typing.type_check_only
 class ListingServiceAsyncStub(ListingServiceStub):
@@ -64,6 +124,66 @@ class ListingServiceAsyncStub(ListingServiceStub):
       {"tenantId": "42", "productId": "0192f0c1-..."}
       -> {"listings": [{"marketplace": "ebay", "site": "EBAY_US", "remoteId": "110000000001",
           "state": "LISTING_STATE_LIVE", ...}], "nextPageToken": ""}
+    """
+    LinkListing: _aio.UnaryUnaryMultiCallable[_listing_service_pb2.LinkListingRequest, _listing_service_pb2.LinkListingResponse]  # type: ignore[assignment]
+    """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
+    A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+
+    Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant, listing or product.
+      FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product; unlink it first.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000041", "tenantId": "42", "listingId": "0192f0c4-...",
+       "productId": "0192f0c1-..."}
+      -> {"listing": {"listingId": "0192f0c4-...", "productId": "0192f0c1-...", "link": "LISTING_LINK_SELLER", ...}}
+    """
+    UnlinkListing: _aio.UnaryUnaryMultiCallable[_listing_service_pb2.UnlinkListingRequest, _listing_service_pb2.UnlinkListingResponse]  # type: ignore[assignment]
+    """Says that a listing does not show the product it is linked to. No sync links it again; the seller may. A planned
+    update of the listing is dropped.
+
+    Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND): no such tenant or listing.
+      FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product by now.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000042", "tenantId": "42", "listingId": "0192f0c4-...",
+       "productId": "0192f0c1-..."} -> {"listing": {"listingId": "0192f0c4-...", "productId": "", ...}}
+    """
+    GetUpdatePolicy: _aio.UnaryUnaryMultiCallable[_listing_service_pb2.GetUpdatePolicyRequest, _listing_service_pb2.GetUpdatePolicyResponse]  # type: ignore[assignment]
+    """Returns whether changes of products are brought to an account's listings by themselves. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"tenantId": "42", "accountId": "0192f0c3-..."}
+      -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
+    """
+    SetUpdatePolicy: _aio.UnaryUnaryMultiCallable[_listing_service_pb2.SetUpdatePolicyRequest, _listing_service_pb2.SetUpdatePolicyResponse]  # type: ignore[assignment]
+    """Sets whether changes of products are brought to an account's listings by themselves, by jobs with the marketplace's
+    action "update". Switching it on plans updates of all listings that are stale; switching it off drops planned ones.
+
+    Idempotent by request_id: a repeat changes nothing and returns the policy as it is then.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000043", "tenantId": "42", "accountId": "0192f0c3-...",
+       "isAutomatic": true, "quietPeriod": "60s"}
+      -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
     """
 
 class ListingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -86,6 +206,90 @@ class ListingServiceServicer(metaclass=_abc_1.ABCMeta):
           {"tenantId": "42", "productId": "0192f0c1-..."}
           -> {"listings": [{"marketplace": "ebay", "site": "EBAY_US", "remoteId": "110000000001",
               "state": "LISTING_STATE_LIVE", ...}], "nextPageToken": ""}
+        """
+
+    @_abc_1.abstractmethod
+    def LinkListing(
+        self,
+        request: _listing_service_pb2.LinkListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_listing_service_pb2.LinkListingResponse, _abc.Awaitable[_listing_service_pb2.LinkListingResponse]]:
+        """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
+        A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+
+        Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND, PRODUCT_NOT_FOUND): no such tenant, listing or product.
+          FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product; unlink it first.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000041", "tenantId": "42", "listingId": "0192f0c4-...",
+           "productId": "0192f0c1-..."}
+          -> {"listing": {"listingId": "0192f0c4-...", "productId": "0192f0c1-...", "link": "LISTING_LINK_SELLER", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def UnlinkListing(
+        self,
+        request: _listing_service_pb2.UnlinkListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_listing_service_pb2.UnlinkListingResponse, _abc.Awaitable[_listing_service_pb2.UnlinkListingResponse]]:
+        """Says that a listing does not show the product it is linked to. No sync links it again; the seller may. A planned
+        update of the listing is dropped.
+
+        Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, LISTING_NOT_FOUND): no such tenant or listing.
+          FAILED_PRECONDITION (LISTING_LINKED): the listing is linked to another product by now.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000042", "tenantId": "42", "listingId": "0192f0c4-...",
+           "productId": "0192f0c1-..."} -> {"listing": {"listingId": "0192f0c4-...", "productId": "", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def GetUpdatePolicy(
+        self,
+        request: _listing_service_pb2.GetUpdatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_listing_service_pb2.GetUpdatePolicyResponse, _abc.Awaitable[_listing_service_pb2.GetUpdatePolicyResponse]]:
+        """Returns whether changes of products are brought to an account's listings by themselves. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+          {"tenantId": "42", "accountId": "0192f0c3-..."}
+          -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
+        """
+
+    @_abc_1.abstractmethod
+    def SetUpdatePolicy(
+        self,
+        request: _listing_service_pb2.SetUpdatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_listing_service_pb2.SetUpdatePolicyResponse, _abc.Awaitable[_listing_service_pb2.SetUpdatePolicyResponse]]:
+        """Sets whether changes of products are brought to an account's listings by themselves, by jobs with the marketplace's
+        action "update". Switching it on plans updates of all listings that are stale; switching it off drops planned ones.
+
+        Idempotent by request_id: a repeat changes nothing and returns the policy as it is then.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000043", "tenantId": "42", "accountId": "0192f0c3-...",
+           "isAutomatic": true, "quietPeriod": "60s"}
+          -> {"policy": {"accountId": "0192f0c3-...", "isAutomatic": true, "quietPeriod": "60s"}}
         """
 
 def add_ListingServiceServicer_to_server(servicer: ListingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

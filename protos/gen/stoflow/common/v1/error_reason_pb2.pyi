@@ -104,6 +104,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: no such effect."""
     ERROR_REASON_EFFECT_STATE_INVALID: _ErrorReason.ValueType  # 81
     """FAILED_PRECONDITION: the effect's state does not allow this."""
+    ERROR_REASON_LISTING_NOT_FOUND: _ErrorReason.ValueType  # 90
+    """NOT_FOUND: the tenant has no such listing."""
+    ERROR_REASON_LISTING_LINKED: _ErrorReason.ValueType  # 91
+    """FAILED_PRECONDITION: the listing is linked to another product; metadata "product_id" names it."""
+    ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 92
+    """NOT_FOUND: the tenant has no such order."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that a StoFlow service puts into google.rpc.ErrorInfo, domain "stoflow".
@@ -192,4 +198,10 @@ ERROR_REASON_EFFECT_NOT_FOUND: ErrorReason.ValueType  # 80
 """NOT_FOUND: no such effect."""
 ERROR_REASON_EFFECT_STATE_INVALID: ErrorReason.ValueType  # 81
 """FAILED_PRECONDITION: the effect's state does not allow this."""
+ERROR_REASON_LISTING_NOT_FOUND: ErrorReason.ValueType  # 90
+"""NOT_FOUND: the tenant has no such listing."""
+ERROR_REASON_LISTING_LINKED: ErrorReason.ValueType  # 91
+"""FAILED_PRECONDITION: the listing is linked to another product; metadata "product_id" names it."""
+ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 92
+"""NOT_FOUND: the tenant has no such order."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

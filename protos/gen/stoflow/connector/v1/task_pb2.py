@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from stoflow.catalog.v1 import listing_pb2 as stoflow_dot_catalog_dot_v1_dot_listing__pb2
+from stoflow.catalog.v1 import order_pb2 as stoflow_dot_catalog_dot_v1_dot_order__pb2
 from stoflow.catalog.v1 import product_pb2 as stoflow_dot_catalog_dot_v1_dot_product__pb2
 from stoflow.common.v1 import failure_pb2 as stoflow_dot_common_dot_v1_dot_failure__pb2
 from stoflow.common.v1 import money_pb2 as stoflow_dot_common_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstoflow/connector/v1/task.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a stoflow/catalog/v1/listing.proto\x1a stoflow/catalog/v1/product.proto\x1a\x1fstoflow/common/v1/failure.proto\x1a\x1dstoflow/common/v1/money.proto\"y\n\x0bTaskCommand\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x08\x64ispatch\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"\x1e\n\x0cMappedValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xda\x02\n\x0fProductSnapshot\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.stoflow.catalog.v1.Product\x12\x45\n\x08mappings\x18\x02 \x03(\x0b\x32\x33.stoflow.connector.v1.ProductSnapshot.MappingsEntry\x12J\n\x0bvalue_lists\x18\x03 \x03(\x0b\x32\x35.stoflow.connector.v1.ProductSnapshot.ValueListsEntry\x1a/\n\rMappingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aU\n\x0fValueListsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".stoflow.connector.v1.MappedValues:\x02\x38\x01\"L\n\x0bTaskAccount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"k\n\nTaskOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\nitem_index\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06output\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xa6\x01\n\x0b\x45\x66\x66\x65\x63tGrant\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12.\n\x04mode\x18\x03 \x01(\x0e\x32 .stoflow.connector.v1.EffectMode\x12\x33\n\x10settle_remaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tremote_id\x18\x05 \x01(\t\"\x98\x04\n\x0eTaskAssignment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x17\n\nitem_index\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x18\n\x10manifest_version\x18\x05 \x01(\t\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x16start_to_close_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x07\x61\x63\x63ount\x18\x08 \x01(\x0b\x32!.stoflow.connector.v1.TaskAccount\x12\x0c\n\x04site\x18\t \x01(\t\x12\x36\n\x07product\x18\n \x01(\x0b\x32%.stoflow.connector.v1.ProductSnapshot\x12(\n\x07options\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x07outputs\x18\x0c \x03(\x0b\x32 .stoflow.connector.v1.TaskOutput\x12\x31\n\x06\x65\x66\x66\x65\x63t\x18\r \x01(\x0b\x32!.stoflow.connector.v1.EffectGrant\x12&\n\x05input\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xab\x01\n\rListingChange\x12\x1d\n\tremote_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x15\n\x03url\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12;\n\x05state\x18\x03 \x01(\x0e\x32 .stoflow.catalog.v1.ListingStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\'\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.Money\"\x94\x01\n\x0c\x46ollowUpTask\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12 \n\nitem_index\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xcb\x01\n\x0bTaskSuccess\x12\'\n\x06output\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1b\n\tremote_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x34\n\x07listing\x18\x03 \x01(\x0b\x32#.stoflow.connector.v1.ListingChange\x12@\n\nfollow_ups\x18\x04 \x03(\x0b\x32\".stoflow.connector.v1.FollowUpTaskB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x9a\x02\n\nTaskReport\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x0blease_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12%\n\x10next_lease_token\x18\x07 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x34\n\x07success\x18\x05 \x01(\x0b\x32!.stoflow.connector.v1.TaskSuccessH\x00\x12-\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1a.stoflow.common.v1.FailureH\x00\x42\x10\n\x07outcome\x12\x05\xbaH\x02\x08\x01*p\n\nEffectMode\x12\x1b\n\x17\x45\x46\x46\x45\x43T_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45\x46\x46\x45\x43T_MODE_EXECUTE\x10\x01\x12\x15\n\x11\x45\x46\x46\x45\x43T_MODE_PROBE\x10\x02\x12\x15\n\x11\x45\x46\x46\x45\x43T_MODE_ADOPT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstoflow/connector/v1/task.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stoflow/catalog/v1/listing.proto\x1a\x1estoflow/catalog/v1/order.proto\x1a stoflow/catalog/v1/product.proto\x1a\x1fstoflow/common/v1/failure.proto\x1a\x1dstoflow/common/v1/money.proto\"y\n\x0bTaskCommand\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x08\x64ispatch\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"\x1e\n\x0cMappedValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xda\x02\n\x0fProductSnapshot\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.stoflow.catalog.v1.Product\x12\x45\n\x08mappings\x18\x02 \x03(\x0b\x32\x33.stoflow.connector.v1.ProductSnapshot.MappingsEntry\x12J\n\x0bvalue_lists\x18\x03 \x03(\x0b\x32\x35.stoflow.connector.v1.ProductSnapshot.ValueListsEntry\x1a/\n\rMappingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aU\n\x0fValueListsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".stoflow.connector.v1.MappedValues:\x02\x38\x01\"L\n\x0bTaskAccount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"k\n\nTaskOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\nitem_index\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06output\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xa6\x01\n\x0b\x45\x66\x66\x65\x63tGrant\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12.\n\x04mode\x18\x03 \x01(\x0e\x32 .stoflow.connector.v1.EffectMode\x12\x33\n\x10settle_remaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tremote_id\x18\x05 \x01(\t\"\x98\x04\n\x0eTaskAssignment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x17\n\nitem_index\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x18\n\x10manifest_version\x18\x05 \x01(\t\x12(\n\x05lease\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x16start_to_close_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x07\x61\x63\x63ount\x18\x08 \x01(\x0b\x32!.stoflow.connector.v1.TaskAccount\x12\x0c\n\x04site\x18\t \x01(\t\x12\x36\n\x07product\x18\n \x01(\x0b\x32%.stoflow.connector.v1.ProductSnapshot\x12(\n\x07options\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x07outputs\x18\x0c \x03(\x0b\x32 .stoflow.connector.v1.TaskOutput\x12\x31\n\x06\x65\x66\x66\x65\x63t\x18\r \x01(\x0b\x32!.stoflow.connector.v1.EffectGrant\x12&\n\x05input\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xda\x01\n\rListingChange\x12\x1d\n\tremote_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x15\n\x03url\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12;\n\x05state\x18\x03 \x01(\x0e\x32 .stoflow.catalog.v1.ListingStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\'\n\x05price\x18\x04 \x01(\x0b\x32\x18.stoflow.common.v1.Money\x12\x14\n\x03sku\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x17\n\x05title\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\xcc\x01\n\x0fOrderLineChange\x12\x1d\n\tremote_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12#\n\x11listing_remote_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x14\n\x03sku\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x17\n\x05title\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1d\n\x08quantity\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84= \x00\x12\'\n\x05price\x18\x06 \x01(\x0b\x32\x18.stoflow.common.v1.Money\"\xba\x03\n\x0bOrderChange\x12\x1d\n\tremote_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x39\n\x05state\x18\x02 \x01(\x0e\x32\x1e.stoflow.catalog.v1.OrderStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\'\n\x05total\x18\x03 \x01(\x0b\x32\x18.stoflow.common.v1.Money\x12\x44\n\nplace_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x14\xbaH\x11\xb2\x01\x0b\x1a\x07\x08\x80\x95\x90\xb8\xba\x06\x32\x00\xc8\x01\x01\x12\x45\n\x0b\x63hange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x14\xbaH\x11\xb2\x01\x0b\x1a\x07\x08\x80\x95\x90\xb8\xba\x06\x32\x00\xc8\x01\x01\x12\x9a\x01\n\x05lines\x18\x06 \x03(\x0b\x32%.stoflow.connector.v1.OrderLineChangeBd\xbaHa\x92\x01\x03\x10\xc8\x01\xba\x01X\n\x12order.lines.unique\x12\x19\x65\x61\x63h line may appear once\x1a\'this.map(line, line.remote_id).unique()\"\x94\x01\n\x0c\x46ollowUpTask\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12 \n\nitem_index\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\r\n\x0b_item_index\"\xd1\x02\n\x0bTaskSuccess\x12\'\n\x06output\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1b\n\tremote_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x34\n\x07listing\x18\x03 \x01(\x0b\x32#.stoflow.connector.v1.ListingChange\x12@\n\nfollow_ups\x18\x04 \x03(\x0b\x32\".stoflow.connector.v1.FollowUpTaskB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x46\n\x0e\x66ound_listings\x18\x05 \x03(\x0b\x32#.stoflow.connector.v1.ListingChangeB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03\x12<\n\x06orders\x18\x06 \x03(\x0b\x32!.stoflow.connector.v1.OrderChangeB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\"\x9a\x02\n\nTaskReport\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06job_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07task_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x0blease_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12%\n\x10next_lease_token\x18\x07 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x34\n\x07success\x18\x05 \x01(\x0b\x32!.stoflow.connector.v1.TaskSuccessH\x00\x12-\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1a.stoflow.common.v1.FailureH\x00\x42\x10\n\x07outcome\x12\x05\xbaH\x02\x08\x01*p\n\nEffectMode\x12\x1b\n\x17\x45\x46\x46\x45\x43T_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45\x46\x46\x45\x43T_MODE_EXECUTE\x10\x01\x12\x15\n\x11\x45\x46\x46\x45\x43T_MODE_PROBE\x10\x02\x12\x15\n\x11\x45\x46\x46\x45\x43T_MODE_ADOPT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +58,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTINGCHANGE'].fields_by_name['url']._serialized_options = b'\272H\005r\003\030\320\017'
   _globals['_LISTINGCHANGE'].fields_by_name['state']._loaded_options = None
   _globals['_LISTINGCHANGE'].fields_by_name['state']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_LISTINGCHANGE'].fields_by_name['sku']._loaded_options = None
+  _globals['_LISTINGCHANGE'].fields_by_name['sku']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_LISTINGCHANGE'].fields_by_name['title']._loaded_options = None
+  _globals['_LISTINGCHANGE'].fields_by_name['title']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_ORDERLINECHANGE'].fields_by_name['remote_id']._loaded_options = None
+  _globals['_ORDERLINECHANGE'].fields_by_name['remote_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_ORDERLINECHANGE'].fields_by_name['listing_remote_id']._loaded_options = None
+  _globals['_ORDERLINECHANGE'].fields_by_name['listing_remote_id']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_ORDERLINECHANGE'].fields_by_name['sku']._loaded_options = None
+  _globals['_ORDERLINECHANGE'].fields_by_name['sku']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_ORDERLINECHANGE'].fields_by_name['title']._loaded_options = None
+  _globals['_ORDERLINECHANGE'].fields_by_name['title']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_ORDERLINECHANGE'].fields_by_name['quantity']._loaded_options = None
+  _globals['_ORDERLINECHANGE'].fields_by_name['quantity']._serialized_options = b'\272H\010\032\006\030\300\204= \000'
+  _globals['_ORDERCHANGE'].fields_by_name['remote_id']._loaded_options = None
+  _globals['_ORDERCHANGE'].fields_by_name['remote_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_ORDERCHANGE'].fields_by_name['state']._loaded_options = None
+  _globals['_ORDERCHANGE'].fields_by_name['state']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_ORDERCHANGE'].fields_by_name['place_time']._loaded_options = None
+  _globals['_ORDERCHANGE'].fields_by_name['place_time']._serialized_options = b'\272H\021\262\001\013\032\007\010\200\225\220\270\272\0062\000\310\001\001'
+  _globals['_ORDERCHANGE'].fields_by_name['change_time']._loaded_options = None
+  _globals['_ORDERCHANGE'].fields_by_name['change_time']._serialized_options = b'\272H\021\262\001\013\032\007\010\200\225\220\270\272\0062\000\310\001\001'
+  _globals['_ORDERCHANGE'].fields_by_name['lines']._loaded_options = None
+  _globals['_ORDERCHANGE'].fields_by_name['lines']._serialized_options = b'\272Ha\222\001\003\020\310\001\272\001X\n\022order.lines.unique\022\031each line may appear once\032\'this.map(line, line.remote_id).unique()'
   _globals['_FOLLOWUPTASK'].fields_by_name['name']._loaded_options = None
   _globals['_FOLLOWUPTASK'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,63}$'
   _globals['_FOLLOWUPTASK'].fields_by_name['item_index']._loaded_options = None
@@ -64,6 +90,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSUCCESS'].fields_by_name['remote_id']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_TASKSUCCESS'].fields_by_name['follow_ups']._loaded_options = None
   _globals['_TASKSUCCESS'].fields_by_name['follow_ups']._serialized_options = b'\272H\005\222\001\002\020d'
+  _globals['_TASKSUCCESS'].fields_by_name['found_listings']._loaded_options = None
+  _globals['_TASKSUCCESS'].fields_by_name['found_listings']._serialized_options = b'\272H\006\222\001\003\020\364\003'
+  _globals['_TASKSUCCESS'].fields_by_name['orders']._loaded_options = None
+  _globals['_TASKSUCCESS'].fields_by_name['orders']._serialized_options = b'\272H\006\222\001\003\020\310\001'
   _globals['_TASKREPORT'].oneofs_by_name['outcome']._loaded_options = None
   _globals['_TASKREPORT'].oneofs_by_name['outcome']._serialized_options = b'\272H\002\010\001'
   _globals['_TASKREPORT'].fields_by_name['tenant_id']._loaded_options = None
@@ -76,32 +106,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKREPORT'].fields_by_name['lease_token']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_TASKREPORT'].fields_by_name['next_lease_token']._loaded_options = None
   _globals['_TASKREPORT'].fields_by_name['next_lease_token']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
-  _globals['_EFFECTMODE']._serialized_start=2495
-  _globals['_EFFECTMODE']._serialized_end=2607
-  _globals['_TASKCOMMAND']._serialized_start=280
-  _globals['_TASKCOMMAND']._serialized_end=401
-  _globals['_MAPPEDVALUES']._serialized_start=403
-  _globals['_MAPPEDVALUES']._serialized_end=433
-  _globals['_PRODUCTSNAPSHOT']._serialized_start=436
-  _globals['_PRODUCTSNAPSHOT']._serialized_end=782
-  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_start=648
-  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_end=695
-  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._serialized_start=697
-  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._serialized_end=782
-  _globals['_TASKACCOUNT']._serialized_start=784
-  _globals['_TASKACCOUNT']._serialized_end=860
-  _globals['_TASKOUTPUT']._serialized_start=862
-  _globals['_TASKOUTPUT']._serialized_end=969
-  _globals['_EFFECTGRANT']._serialized_start=972
-  _globals['_EFFECTGRANT']._serialized_end=1138
-  _globals['_TASKASSIGNMENT']._serialized_start=1141
-  _globals['_TASKASSIGNMENT']._serialized_end=1677
-  _globals['_LISTINGCHANGE']._serialized_start=1680
-  _globals['_LISTINGCHANGE']._serialized_end=1851
-  _globals['_FOLLOWUPTASK']._serialized_start=1854
-  _globals['_FOLLOWUPTASK']._serialized_end=2002
-  _globals['_TASKSUCCESS']._serialized_start=2005
-  _globals['_TASKSUCCESS']._serialized_end=2208
-  _globals['_TASKREPORT']._serialized_start=2211
-  _globals['_TASKREPORT']._serialized_end=2493
+  _globals['_EFFECTMODE']._serialized_start=3393
+  _globals['_EFFECTMODE']._serialized_end=3505
+  _globals['_TASKCOMMAND']._serialized_start=345
+  _globals['_TASKCOMMAND']._serialized_end=466
+  _globals['_MAPPEDVALUES']._serialized_start=468
+  _globals['_MAPPEDVALUES']._serialized_end=498
+  _globals['_PRODUCTSNAPSHOT']._serialized_start=501
+  _globals['_PRODUCTSNAPSHOT']._serialized_end=847
+  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_start=713
+  _globals['_PRODUCTSNAPSHOT_MAPPINGSENTRY']._serialized_end=760
+  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._serialized_start=762
+  _globals['_PRODUCTSNAPSHOT_VALUELISTSENTRY']._serialized_end=847
+  _globals['_TASKACCOUNT']._serialized_start=849
+  _globals['_TASKACCOUNT']._serialized_end=925
+  _globals['_TASKOUTPUT']._serialized_start=927
+  _globals['_TASKOUTPUT']._serialized_end=1034
+  _globals['_EFFECTGRANT']._serialized_start=1037
+  _globals['_EFFECTGRANT']._serialized_end=1203
+  _globals['_TASKASSIGNMENT']._serialized_start=1206
+  _globals['_TASKASSIGNMENT']._serialized_end=1742
+  _globals['_LISTINGCHANGE']._serialized_start=1745
+  _globals['_LISTINGCHANGE']._serialized_end=1963
+  _globals['_ORDERLINECHANGE']._serialized_start=1966
+  _globals['_ORDERLINECHANGE']._serialized_end=2170
+  _globals['_ORDERCHANGE']._serialized_start=2173
+  _globals['_ORDERCHANGE']._serialized_end=2615
+  _globals['_FOLLOWUPTASK']._serialized_start=2618
+  _globals['_FOLLOWUPTASK']._serialized_end=2766
+  _globals['_TASKSUCCESS']._serialized_start=2769
+  _globals['_TASKSUCCESS']._serialized_end=3106
+  _globals['_TASKREPORT']._serialized_start=3109
+  _globals['_TASKREPORT']._serialized_end=3391
 # @@protoc_insertion_point(module_scope)

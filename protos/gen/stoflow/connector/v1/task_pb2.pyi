@@ -8,9 +8,11 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from stoflow.catalog.v1 import listing_pb2 as _listing_pb2
+from stoflow.catalog.v1 import order_pb2 as _order_pb2
 from stoflow.catalog.v1 import product_pb2 as _product_pb2
 from stoflow.common.v1 import failure_pb2 as _failure_pb2
 from stoflow.common.v1 import money_pb2 as _money_pb2
@@ -396,12 +398,20 @@ class ListingChange(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
     remote_id: _builtins.str
     """The marketplace's id of the listing."""
     url: _builtins.str
     """Its public address."""
     state: _listing_pb2.ListingState.ValueType
     """Where it stands."""
+    sku: _builtins.str
+    """The seller's key of the article as the marketplace has it, by which a listing that a sync found is linked to a
+    product; empty when the task did not learn it.
+    """
+    title: _builtins.str
+    """The title at the marketplace; empty when the task did not learn it."""
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """The price it carries; absent when the task did not learn it."""
@@ -413,14 +423,110 @@ class ListingChange(_message.Message):
         url: _builtins.str = ...,
         state: _listing_pb2.ListingState.ValueType = ...,
         price: _money_pb2.Money | None = ...,
+        sku: _builtins.str = ...,
+        title: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "remote_id", b"remote_id", "state", b"state", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "remote_id", b"remote_id", "sku", b"sku", "state", b"state", "title", b"title", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListingChange: _TypeAlias = ListingChange  # noqa: Y015
+
+@_typing.final
+class OrderLineChange(_message.Message):
+    """What a task learned of one article of an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOTE_ID_FIELD_NUMBER: _builtins.int
+    LISTING_REMOTE_ID_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    remote_id: _builtins.str
+    """The marketplace's id of the line, unique within the order."""
+    listing_remote_id: _builtins.str
+    """The marketplace's id of the listing it was sold from; empty when it is not known."""
+    sku: _builtins.str
+    """The seller's key as the marketplace has it; empty when it is not known."""
+    title: _builtins.str
+    """Title at the marketplace."""
+    quantity: _builtins.int
+    """Pieces."""
+    @_builtins.property
+    def price(self) -> _money_pb2.Money:
+        """Price of one piece; absent when it is not known."""
+
+    def __init__(
+        self,
+        *,
+        remote_id: _builtins.str = ...,
+        listing_remote_id: _builtins.str = ...,
+        sku: _builtins.str = ...,
+        title: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        price: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing_remote_id", b"listing_remote_id", "price", b"price", "quantity", b"quantity", "remote_id", b"remote_id", "sku", b"sku", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderLineChange: _TypeAlias = OrderLineChange  # noqa: Y015
+
+@_typing.final
+class OrderChange(_message.Message):
+    """What a task learned of an order of the job's account; nothing of who bought it belongs here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOTE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    PLACE_TIME_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    remote_id: _builtins.str
+    """The marketplace's id of the order."""
+    state: _order_pb2.OrderState.ValueType
+    """Where it stands."""
+    @_builtins.property
+    def total(self) -> _money_pb2.Money:
+        """What the buyer pays in all; absent when it is not known."""
+
+    @_builtins.property
+    def place_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was bought."""
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When the marketplace changed it last: what an older report says does not replace it."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLineChange]:
+        """All of its lines, in the marketplace's order."""
+
+    def __init__(
+        self,
+        *,
+        remote_id: _builtins.str = ...,
+        state: _order_pb2.OrderState.ValueType = ...,
+        total: _money_pb2.Money | None = ...,
+        place_time: _timestamp_pb2.Timestamp | None = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        lines: _abc.Iterable[Global___OrderLineChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "place_time", b"place_time", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "lines", b"lines", "place_time", b"place_time", "remote_id", b"remote_id", "state", b"state", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderChange: _TypeAlias = OrderChange  # noqa: Y015
 
 @_typing.final
 class FollowUpTask(_message.Message):
@@ -466,6 +572,8 @@ class TaskSuccess(_message.Message):
     REMOTE_ID_FIELD_NUMBER: _builtins.int
     LISTING_FIELD_NUMBER: _builtins.int
     FOLLOW_UPS_FIELD_NUMBER: _builtins.int
+    FOUND_LISTINGS_FIELD_NUMBER: _builtins.int
+    ORDERS_FIELD_NUMBER: _builtins.int
     remote_id: _builtins.str
     """The marketplace's id of what a ONCE effect made; required for such a task."""
     @_builtins.property
@@ -474,13 +582,25 @@ class TaskSuccess(_message.Message):
 
     @_builtins.property
     def listing(self) -> Global___ListingChange:
-        """What was learned of the job's listing; absent when nothing was."""
+        """What was learned of the job's listing; absent when nothing was. A job that brings a listing up to date says so
+        here: without it the listing stays stale.
+        """
 
     @_builtins.property
     def follow_ups(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowUpTask]:
         """Tasks to run next, in this order, before those that were planned behind this one. Their inputs take at most 256 KiB
         together; a job has at most 1000 tasks and its outputs and inputs take at most 2 MiB.
         """
+
+    @_builtins.property
+    def found_listings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListingChange]:
+        """Listings of the job's account that a sync found. One that is known keeps its product; a new one is linked to the
+        product with its SKU, if there is one. What changed since the attempt began is left alone.
+        """
+
+    @_builtins.property
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderChange]:
+        """Orders of the job's account."""
 
     def __init__(
         self,
@@ -489,10 +609,12 @@ class TaskSuccess(_message.Message):
         remote_id: _builtins.str = ...,
         listing: Global___ListingChange | None = ...,
         follow_ups: _abc.Iterable[Global___FollowUpTask] | None = ...,
+        found_listings: _abc.Iterable[Global___ListingChange] | None = ...,
+        orders: _abc.Iterable[Global___OrderChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow_ups", b"follow_ups", "listing", b"listing", "output", b"output", "remote_id", b"remote_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow_ups", b"follow_ups", "found_listings", b"found_listings", "listing", b"listing", "orders", b"orders", "output", b"output", "remote_id", b"remote_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
