@@ -44,6 +44,7 @@ def image_route(store: ImageStore, signatures: ImageSignatures) -> Route:
         first = await anext(found.chunks, b"")
         content_type = content_type_of(first[:12])
         if content_type is None:
+            await found.chunks.aclose()
             return PlainTextResponse("There is no such image.\n", status_code=404)
         headers = {**_HEADERS, "ETag": f'"{sha256}"', "Content-Length": str(found.size_bytes)}
         body = _nothing(found.chunks) if request.method == "HEAD" else _joined(first, found.chunks)

@@ -31,6 +31,10 @@ _CONTENT_TYPES = {
     "WEBP": "image/webp",
 }
 _JPEG_MODES = {"L", "RGB"}
+# Each pass over a JPEG of the greatest size takes a tenth of a second and may be a hundred bytes; progressive ones
+# have about ten.
+MAX_JPEG_SCANS = 100
+_SCAN_MARKER = b"\xff\xda"
 _JPEG_QUALITY = 92
 # With more effort a picture of the greatest size takes half a minute.
 _WEBP_OPTIONS = {"quality": 90, "method": 0}
@@ -73,6 +77,8 @@ def clean_image(received: Path, cleaned: Path) -> CleanedImage:
                 raise _too_many_pixels()
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise ImageInvalidError("The picture is animated; send a still one.")
+            if _CONTENT_TYPES[str(image.format)] == "image/jpeg":
+                _check_scans(received)
             image.load()
             return _write(image, received, cleaned)
     except ImageInvalidError:
@@ -84,6 +90,12 @@ def clean_image(received: Path, cleaned: Path) -> CleanedImage:
     except Exception as error:
         log.info("image_undecodable", error=f"{type(error).__name__}: {error}"[:200])
         raise ImageInvalidError("The picture is damaged: it cannot be decoded to its end.") from error
+
+
+def _check_scans(received: Path) -> None:
+    # Among pixels the marker cannot occur; previews in metadata have one each.
+    if received.read_bytes().count(_SCAN_MARKER) > MAX_JPEG_SCANS:
+        raise ImageInvalidError(f"The picture is made of more than {MAX_JPEG_SCANS} scans.")
 
 
 def _write(image: Image.Image, received: Path, cleaned: Path) -> CleanedImage:

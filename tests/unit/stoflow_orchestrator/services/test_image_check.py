@@ -167,3 +167,13 @@ def test_damaged_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageInvalidError, match="damaged"):
         clean(tmp_path, data[: len(data) // 2])
     assert not (tmp_path / "cleaned").exists()
+
+
+def test_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
+    """A small file that makes a decoder pass over the whole picture thousands of times is refused before it does."""
+    data = encode(half_red(), "JPEG", progressive=True)
+    clean(tmp_path, data)
+    last = data.rindex(b"\xff\xda")
+    many = data[:-2] + data[last:-2] * 1_000 + data[-2:]
+    with pytest.raises(ImageInvalidError, match="scans"):
+        clean(tmp_path, many)
