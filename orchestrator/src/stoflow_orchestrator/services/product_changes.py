@@ -38,6 +38,7 @@ from stoflow_service_kit.errors import (
 from stoflow_service_kit.grpc_validation import list_violations
 
 WHOLE = "*"
+SKU_KEY = "uq_products_sku"
 
 
 class ProductChanges:
@@ -87,7 +88,9 @@ class ProductChanges:
         try:
             await ProductRepository(connection).change(product_id, changed)
         except IntegrityError as error:
-            # The columns' other rules are those that were checked above.
+            diagnosis = getattr(error.orig, "diag", None)
+            if getattr(diagnosis, "constraint_name", None) != SKU_KEY:
+                raise
             raise sku_exists(wanted.sku) from error
 
     async def delete(self, request: DeleteProductRequest) -> None:
