@@ -10,12 +10,14 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from stoflow.catalog.v1 import listing_pb2, listing_service_pb2, order_pb2, order_service_pb2
+from stoflow.catalog.v1.preview_service_pb2 import PreviewPublishRequest
 from stoflow.common.v1.money_pb2 import Money
 from stoflow.connector.v1 import task_pb2
+from stoflow.jobs.v1 import batch_service_pb2
 
 from stoflow_service_kit.grpc_channel import RichError, rich_error
 from tests.integration.orchestrator_engine.conftest import Shop
-from tests.integration.orchestrator_engine.connector import Connector
+from tests.integration.orchestrator_engine.connector import Connector, manifest, step
 from tests.integration.orchestrator_engine.market import (
     change_title,
     finish,
@@ -265,6 +267,48 @@ async def test_order_lines_follow_the_sellers_link(shop: Shop) -> None:
     await unlink(shop, found.listing_id, product_id)
     await sync(shop, connector, orders=[sold("o1", 20, lines=[line])])
     assert (await orders(shop))[0].lines[0].product_id == product_id
+
+
+async def test_product_that_is_listed_already_is_not_listed_again(shop: Shop) -> None:
+    """A job that would list a product where a sync found it listed is refused, alone, in batches and in previews."""
+    content = manifest(shop.marketplace, step("create", once="listing"), requires_product=True)
+    for action, spec in (("update", step("only")), ("sync", step("only"))):
+        content.actions.add().CopyFrom(content.actions[0])
+        content.actions[-1].name = action
+        content.actions[-1].requires_product = action != "sync"
+        del content.actions[-1].tasks[:]
+        content.actions[-1].tasks.append(spec)
+    connector = await shop.add_connector(content)
+    shop.tenant_id = await shop.stubs.create_tenant()
+    shop.account_id = await shop.stubs.create_account(shop.tenant_id, shop.marketplace)
+    product_id = await shop.stubs.create_product(shop.tenant_id, sku="DRESS1")
+    await sync(shop, connector, seen("r1", sku="DRESS1"))
+
+    error = await refusal(shop.create_job(product_id))
+    (violation,) = error.violations
+    assert (error.reason, violation.field) == ("PRODUCT_REFUSED", "product.product.product_id")
+    assert "r1" in violation.description
+    batch = batch_service_pb2.CreateBatchRequest(
+        request_id=str(uuid.uuid4()),
+        tenant_id=shop.tenant_id,
+        account_id=shop.account_id,
+        product_ids=[product_id],
+        action="publish",
+    )
+    (violation,) = (await refusal(shop.stubs.batches.CreateBatch(batch))).violations
+    assert violation.field == "product_ids[0].product.product_id"
+    look = PreviewPublishRequest(tenant_id=shop.tenant_id, account_id=shop.account_id, product_id=product_id)
+    preview = (await shop.stubs.previews.PreviewPublish(look)).preview
+    assert [found.code for found in preview.violations] == ["listed"]
+
+    await run_job(shop, connector, "update", product_id, listing=seen("r1"))
+    await sync(shop, connector, seen("r1", state=listing_pb2.LISTING_STATE_ENDED))
+    await sync(shop, connector, seen("r2", sku="DRESS1", state=listing_pb2.LISTING_STATE_DRAFT))
+    assert "r2" in (await refusal(shop.create_job(product_id))).violations[0].description
+    await sync(shop, connector, seen("r2", state=listing_pb2.LISTING_STATE_ENDED))
+    elsewhere = await shop.stubs.create_account(shop.tenant_id, shop.marketplace)
+    assert (await shop.create_job(product_id)).job_id
+    assert (await shop.create_job(product_id, account_id=elsewhere)).job_id
 
 
 async def test_findings_belong_to_their_tenant(shop: Shop, orchestrator: Any) -> None:

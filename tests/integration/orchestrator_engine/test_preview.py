@@ -17,6 +17,7 @@ from stoflow.catalog.v1.preview_service_pb2 import PreviewPublishRequest
 from stoflow.catalog.v1.product_pb2 import MarketplaceOverride
 from stoflow.common.v1.money_pb2 import Money
 from stoflow.connector.v1 import manifest_pb2
+from stoflow.jobs.v1 import batch_service_pb2
 
 from stoflow_service_kit.grpc_channel import rich_error
 from tests.integration.orchestrator_engine.conftest import Shop, options
@@ -180,3 +181,39 @@ async def test_previews_belong_to_their_tenant(shop: Shop, orchestrator: Any) ->
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await preview(shop, product, account_id=account)
         assert rich_error(caught.value).reason == reason
+
+
+async def test_batch_carries_the_rules_prices(shop: Shop) -> None:
+    """Every job of a batch has its product's price after the rule; a price that it cannot make refuses the batch."""
+    connector = await shop.open(step("only"), requires_product=True)
+    await set_rule(shop, "1.5", "USD")
+    amounts = {
+        await shop.stubs.create_product(
+            shop.tenant_id, price=Money(currency_code="USD", amount_minor=amount)
+        ): amount
+        for amount in (1000, 2001)
+    }
+    euros = await shop.stubs.create_product(
+        shop.tenant_id, price=Money(currency_code="EUR", amount_minor=1000)
+    )
+
+    def batch(*product_ids: str) -> batch_service_pb2.CreateBatchRequest:
+        return batch_service_pb2.CreateBatchRequest(
+            request_id=str(uuid.uuid4()),
+            tenant_id=shop.tenant_id,
+            account_id=shop.account_id,
+            product_ids=product_ids,
+            action="publish",
+        )
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await shop.stubs.batches.CreateBatch(batch(*amounts, euros))
+    fields = [violation.field for violation in rich_error(caught.value).violations]
+    assert fields == ["product_ids[2].product.content.price"]
+    await shop.stubs.batches.CreateBatch(batch(*amounts))
+    sent: dict[str, int] = {}
+    for _ in amounts:
+        _, granted = await connector.receive_and_start()
+        product = granted.assignment.product.product
+        sent[product.product_id] = product.content.price.amount_minor
+    assert sent == {product_id: -(-amount * 3 // 2) for product_id, amount in amounts.items()}

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
-from stoflow.connector.v1.manifest_pb2 import ActionSpec
 from stoflow.connector.v1.task_pb2 import TaskAssignment
 from stoflow.jobs.v1.batch_service_pb2 import CreateBatchRequest
 
@@ -70,7 +69,7 @@ class BatchCreation:
             request.tenant_id, product_ids, submission.marketplace, submission.price_rule
         )
         _check_found(request, product_ids, snapshots)
-        jobs = await _plan_jobs(submission.action, product_ids, snapshots)
+        jobs = await _plan_jobs(submission, product_ids, snapshots)
         return await self._insert(mutation, _describe(mutation, batch_id, submission, jobs))
 
     async def _insert(self, mutation: Mutation, batch: NewBatch) -> UUID:
@@ -104,13 +103,14 @@ def _index(violation: FieldViolation) -> int:
 
 
 async def _plan_jobs(
-    action: ActionSpec, product_ids: Sequence[UUID], snapshots: Mapping[UUID, Snapshot]
+    submission: Submission, product_ids: Sequence[UUID], snapshots: Mapping[UUID, Snapshot]
 ) -> list[NewBatchJob]:
     """Plans each product's job.
 
     Raises:
         InvalidArgumentError: PRODUCT_REFUSED, with the violations of all products.
     """
+    action = submission.action
     schema = action.product_schema
     plans: dict[int, tuple[PlannedTask, ...]] = {}
     violations: list[FieldViolation] = []
@@ -120,6 +120,9 @@ async def _plan_jobs(
             await asyncio.sleep(0)
         snapshot = snapshots[product_id].message
         violations += snapshots[product_id].price.violations(f"product_ids[{index}]")
+        violations += snapshots[product_id].listed_violations(
+            action, submission.account_id, submission.site, f"product_ids[{index}]"
+        )
         violations += product_violations(schema, snapshot, f"product_ids[{index}]")
         # A plan depends on nothing of the product but its number of images.
         images = len(snapshot.product.images)

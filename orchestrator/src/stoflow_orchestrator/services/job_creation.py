@@ -85,7 +85,12 @@ def _describe(
     mutation: Mutation, request: CreateJobRequest, submission: Submission, snapshot: Snapshot | None
 ) -> NewJob:
     if snapshot is not None:
-        check_product(submission.action, snapshot.message, snapshot.price.violations("product"))
+        others = snapshot.price.violations("product")
+        if not request.allow_duplicate:
+            others += snapshot.listed_violations(
+                submission.action, submission.account_id, submission.site, "product"
+            )
+        check_product(submission.action, snapshot.message, others)
         submission.assignment.product.CopyFrom(snapshot.message)
     return NewJob(
         request_id=mutation.request_id,

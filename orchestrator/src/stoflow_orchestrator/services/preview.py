@@ -63,6 +63,9 @@ class PreviewService:
         snapshot = found[product_id]
         violations += product_violations(submission.action.product_schema, snapshot.message, "product")
         violations += snapshot.price.violations("product")
+        violations += snapshot.listed_violations(
+            submission.action, submission.account_id, submission.site, "product"
+        )
         steps = _plan(submission.action, snapshot.message, violations)
         self._sign_images(request.tenant_id, snapshot.message)
         return _preview(submission, snapshot, steps, violations)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row
+from stoflow.connector.v1.manifest_pb2 import ActionSpec
 from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
 from stoflow_orchestrator.messages.product import fill_product_for_marketplace
@@ -23,6 +24,9 @@ from stoflow_service_kit.errors import FieldViolation
 # Other calls are served in between.
 PRODUCTS_A_TURN = 250
 LOOKS_AT_ONCE = 2
+# The effect by which connectors name the listing itself.
+LISTING_EFFECT = "listing"
+LISTED_RULE = "listed"
 
 
 class _Wanted(NamedTuple):
@@ -63,11 +67,30 @@ class Snapshot:
         message: What a job carries.
         price: How it came to its price.
         words: The product's own words, each with the marketplace's value or None.
+        found_listings: Remote ids, by account and site, of listings that are linked to the product and that no job
+            made.
     """
 
     message: ProductSnapshot
     price: Price
     words: Sequence[tuple[Word, str | None]]
+    found_listings: Mapping[tuple[str, str], str]
+
+    def listed_violations(
+        self, action: ActionSpec, account_id: UUID, site: str, field: str
+    ) -> list[FieldViolation]:
+        """Says that an action would list the product where it is listed already.
+
+        What jobs listed is in the ledger of effects, and is looked for before it is done again; what a sync found is
+        not.
+        """
+        remote_id = self.found_listings.get((str(account_id), site))
+        if remote_id is None or all(task.once.name != LISTING_EFFECT for task in action.tasks):
+            return []
+        description = (
+            f"is listed there as {remote_id}, which a sync found: update, end or unlink that listing"
+        )
+        return [FieldViolation(f"{field}.product.product_id", description, LISTED_RULE)]
 
     def priced(self, rule: PriceRule | None) -> Snapshot:
         """Returns the snapshot with the price that an account's rule makes; an override's price stays."""
@@ -144,7 +167,10 @@ class SnapshotLoader:
             _fill_mappings(snapshot, translated)
             _apply_category(snapshot, row, marketplace)
             price = _base_price(snapshot, row, marketplace)
-            snapshots[row.product_id] = Snapshot(snapshot, price, translated).priced(price_rule)
+            found = {
+                (account_id, site): remote_id for account_id, site, remote_id in row.found_listings or ()
+            }
+            snapshots[row.product_id] = Snapshot(snapshot, price, translated, found).priced(price_rule)
         return snapshots
 
 

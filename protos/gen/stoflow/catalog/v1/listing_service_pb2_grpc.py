@@ -85,7 +85,8 @@ class ListingServiceServicer:
 
     def LinkListing(self, request, context):
         """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
-        A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+        A link of a sync is taken over; order lines of the listing that name no product name this one from then on. While the
+        listing is LIVE or a DRAFT, jobs that would list the product there once more are refused (PRODUCT_REFUSED).
 
         Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
 

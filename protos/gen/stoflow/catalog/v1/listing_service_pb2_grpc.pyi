@@ -48,7 +48,8 @@ class ListingServiceStub:
     """
     LinkListing: _grpc.UnaryUnaryMultiCallable[_listing_service_pb2.LinkListingRequest, _listing_service_pb2.LinkListingResponse]
     """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
-    A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+    A link of a sync is taken over; order lines of the listing that name no product name this one from then on. While the
+    listing is LIVE or a DRAFT, jobs that would list the product there once more are refused (PRODUCT_REFUSED).
 
     Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
 
@@ -127,7 +128,8 @@ class ListingServiceAsyncStub(ListingServiceStub):
     """
     LinkListing: _aio.UnaryUnaryMultiCallable[_listing_service_pb2.LinkListingRequest, _listing_service_pb2.LinkListingResponse]  # type: ignore[assignment]
     """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
-    A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+    A link of a sync is taken over; order lines of the listing that name no product name this one from then on. While the
+    listing is LIVE or a DRAFT, jobs that would list the product there once more are refused (PRODUCT_REFUSED).
 
     Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
 
@@ -215,7 +217,8 @@ class ListingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_listing_service_pb2.LinkListingResponse, _abc.Awaitable[_listing_service_pb2.LinkListingResponse]]:
         """Says that a listing which a sync found shows a product, as the product is now: changes from then on make it stale.
-        A link of a sync is taken over; order lines of the listing that name no product name this one from then on.
+        A link of a sync is taken over; order lines of the listing that name no product name this one from then on. While the
+        listing is LIVE or a DRAFT, jobs that would list the product there once more are refused (PRODUCT_REFUSED).
 
         Idempotent by request_id: a repeat changes nothing and returns the listing as it is then.
 

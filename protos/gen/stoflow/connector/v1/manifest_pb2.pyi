@@ -215,7 +215,9 @@ class OnceEffect(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SETTLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Names the effect: "listing". Steps of different actions with the same name speak of the same effect."""
+    """Names the effect: "listing". Steps of different actions with the same name speak of the same effect. "listing" is
+    the listing itself: an action with it is refused for a product that is linked to one which a sync found.
+    """
     @_builtins.property
     def settle(self) -> _duration_pb2.Duration:
         """How long after the last possible send a probe that finds nothing proves that nothing will appear."""
