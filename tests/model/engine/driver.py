@@ -22,6 +22,7 @@ from stoflow_orchestrator.engine.commands import (
     TimeOutStart,
 )
 from stoflow_orchestrator.engine.intake import Intake, NewJob, PlannedTask
+from stoflow_orchestrator.engine.pool import transaction
 from stoflow_service_kit.errors import ServiceError
 from tests.model.engine import rows
 from tests.model.engine.calls import Calls, Grant, Submission
@@ -59,6 +60,7 @@ class Driver:
         place.examples += 1
         self.place = place
         self.names = 0
+        self.has_crashed = False
         self.marketplace = f"m{place.examples}"
         self.tenant = place.tenant_id
         self.engine = Engine(place, self.marketplace)
@@ -108,7 +110,7 @@ class Driver:
             "INSERT INTO {} (account_id, marketplace, display_name, state, sites, settings, credentials) "
             "VALUES (%s, %s, 'Shop', 'CONNECTED', '{{}}', %s, '')"
         ).format(sql.Identifier(f"user_{self.tenant}", "accounts"))
-        async with self.place.pool.connection() as connection, connection.transaction():
+        async with transaction(self.place.pool) as connection:
             for account in self.accounts:
                 await connection.execute(insert_account, (account, self.marketplace, Jsonb({})))
                 await connection.execute(
@@ -318,7 +320,7 @@ class Driver:
         """Every connector comes back, and its process dies before it tells those who waited for it."""
 
         async def register() -> None:
-            async with self.place.pool.connection() as connection, connection.transaction():
+            async with transaction(self.place.pool) as connection:
                 for instance_id, instance in self.reference.instances.items():
                     await connection.execute(
                         "INSERT INTO public.connector_instances "
@@ -342,7 +344,7 @@ class Driver:
         """People connect their accounts again; the reaper finds the jobs that waited for it."""
 
         async def reconnect() -> None:
-            async with self.place.pool.connection() as connection, connection.transaction():
+            async with transaction(self.place.pool) as connection:
                 await connection.execute(
                     "UPDATE public.account_gates SET state = 'CONNECTED', connect_time = clock_timestamp()"
                 )
@@ -401,6 +403,7 @@ class Driver:
 
     def crash(self) -> None:
         """The process dies with everything it remembered; another one begins."""
+        self.has_crashed = True
         self.engine.start()
         self.reference.crash()
 
@@ -442,8 +445,9 @@ class Driver:
     def close(self) -> None:
         """Whatever was lost in crashes, every event reaches its readers, once."""
         self.engine.dies_after_commit = False
-        self.let_time_pass(1)
-        self.tick()
+        if self.has_crashed:
+            self.let_time_pass(1)
+            self.tick()
         self.publish()
         told: dict[UUID, list[tuple[str, str]]] = {
             m.message_id: read_facts(m.payload) for m in self.engine.delivered

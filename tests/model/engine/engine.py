@@ -232,19 +232,27 @@ def read_facts(payload: bytes) -> list[tuple[str, str]]:
 
 
 CLEAN = (
-    "DELETE FROM public.live_events; DELETE FROM public.live_tasks; DELETE FROM public.live_jobs; "
-    "DELETE FROM public.effects; DELETE FROM public.outbox; DELETE FROM public.result_events; "
-    "DELETE FROM public.connector_instances; DELETE FROM public.account_gates; "
-    "DELETE FROM public.dead_letters; DELETE FROM public.admission_tenants; DELETE FROM public.admission_clocks; "
-    "DELETE FROM public.mutation_requests WHERE tenant_id > 0"
+    "live_events",
+    "live_tasks",
+    "live_jobs",
+    "effects",
+    "outbox",
+    "result_events",
+    "connector_instances",
+    "account_gates",
+    "dead_letters",
+    "admission_tenants",
+    "admission_clocks",
 )
 CLEAN_TENANT = ("job_events", "marketplace_tasks", "marketplace_jobs", "accounts")
 
 
 async def clean(place: Place) -> None:
     """Empties what an example wrote."""
-    async with place.pool.connection() as connection, connection.transaction():
-        statement = sql.Composed([sql.SQL(CLEAN)])
+    async with place.pool.connection() as connection, connection.pipeline(), connection.transaction():
+        for table in CLEAN:
+            await connection.execute(sql.SQL("DELETE FROM public.{}").format(sql.Identifier(table)))
         for table in CLEAN_TENANT:
-            statement += sql.SQL("; DELETE FROM {}").format(sql.Identifier(f"user_{place.tenant_id}", table))
-        await connection.execute(statement)
+            schema_table = sql.Identifier(f"user_{place.tenant_id}", table)
+            await connection.execute(sql.SQL("DELETE FROM {}").format(schema_table))
+        await connection.execute("DELETE FROM public.mutation_requests WHERE tenant_id > 0")

@@ -65,14 +65,12 @@ class Snapshots:
         live = (_JOBS, _TASKS, _EVENTS)
         archived = (_ARCHIVED_JOBS, _ARCHIVED_TASKS, _ARCHIVED_EVENTS)
         rest = (sql.SQL(_EFFECTS), sql.SQL(_ACCOUNTS).format(schema=schema), sql.SQL(_DEAD_LETTERS))
-        self._live: list[sql.SQL | sql.Composed] = [*map(sql.SQL, live), *rest]
-        self._all: list[sql.SQL | sql.Composed] = [
-            *(
-                sql.SQL("{} UNION ALL {}").format(sql.SQL(one), sql.SQL(other).format(schema=schema))
-                for one, other in zip(live, archived, strict=True)
-            ),
-            *rest,
-        ]
+        both = (
+            sql.SQL("{} UNION ALL {}").format(sql.SQL(one), sql.SQL(other).format(schema=schema))
+            for one, other in zip(live, archived, strict=True)
+        )
+        self._live = [statement.as_bytes() for statement in (*map(sql.SQL, live), *rest)]
+        self._all = [statement.as_bytes() for statement in (*both, *rest)]
 
     async def read(self, *, with_history: bool) -> list[Rows]:
         """Reads everything in one round trip."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import LiteralString
 
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 
 # Every column of these that holds a time; the test beside this compares them with the models.
 PUBLIC_COLUMNS: dict[LiteralString, tuple[LiteralString, ...]] = {
@@ -57,7 +58,8 @@ UNMOVED = {
 }
 
 
-def travel_statement(tenant_schema: str, *, with_connectors: bool) -> sql.Composed:
+@cache
+def travel_statement(tenant_schema: str, *, with_connectors: bool) -> bytes:
     """Makes the one statement that lets time pass, by the seconds of its parameter `seconds`.
 
     Args:
@@ -71,7 +73,7 @@ def travel_statement(tenant_schema: str, *, with_connectors: bool) -> sql.Compos
     ]
     updates += [_update(tenant_schema, table, columns) for table, columns in TENANT_COLUMNS.items()]
     parts = [sql.SQL("t{} AS ({})").format(sql.Literal(n), update) for n, update in enumerate(updates)]
-    return sql.SQL("WITH {} SELECT 1").format(sql.SQL(", ").join(parts))
+    return sql.SQL("WITH {} SELECT 1").format(sql.SQL(", ").join(parts)).as_bytes()
 
 
 def _update(schema: str, table: LiteralString, columns: tuple[LiteralString, ...]) -> sql.Composed:
@@ -80,8 +82,3 @@ def _update(schema: str, table: LiteralString, columns: tuple[LiteralString, ...
         for column in columns
     ]
     return sql.SQL("UPDATE {} SET {}").format(sql.Identifier(schema, table), sql.SQL(", ").join(older))
-
-
-async def travel(connection: AsyncConnection, statement: sql.Composed, seconds: int) -> None:
-    """Lets time pass."""
-    await connection.execute(statement, {"seconds": float(seconds)})
