@@ -57,11 +57,10 @@ class Driver:
     """
 
     def __init__(self, place: Place) -> None:
-        place.examples += 1
         self.place = place
         self.names = 0
         self.has_crashed = False
-        self.marketplace = f"m{place.examples}"
+        self.marketplace = "model"
         self.tenant = place.tenant_id
         self.engine = Engine(place, self.marketplace)
         self.snapshots = Snapshots(place)
@@ -80,9 +79,9 @@ class Driver:
         self.calls: list[tuple[str, Any]] = []
 
     def name(self) -> UUID:
-        """Returns an id that no other example has and that is the same when this one is repeated."""
+        """Returns a new id, the same each time when the history is repeated."""
         self.names += 1
-        return uuid5(NAMES, f"{self.place.examples}:{self.names}")
+        return uuid5(NAMES, str(self.names))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Asks the engine; it may have been killed after its commit."""

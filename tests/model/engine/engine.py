@@ -96,7 +96,6 @@ class Place:
     tenants: TenantDirectory
     tenant_id: int
     other_tenant_id: int
-    examples: int = 0
 
     @classmethod
     def open(cls, database_url: str) -> Place:

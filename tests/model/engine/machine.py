@@ -171,6 +171,16 @@ class EngineMachine(RuleBasedStateMachine):
     def fail(self, pick: int, kind: str, effect: str, retry_after: int | None) -> None:
         self.driver.report(self._lease(pick), Outcome(kind, effect, retry_after=retry_after))
 
+    @action(4, lambda self: self._over(), pick=PICK, kind=[None, *FAILURES])
+    def report_late(self, pick: int, kind: str | None) -> None:
+        """An attempt whose lease is over hands in its result all the same."""
+        leases = self._over()
+        self.driver.report(leases[-1 - pick % len(leases)], Outcome(kind, remote_id="r3"))
+
+    def _over(self) -> list[Lease]:
+        tokens = {task.token for job in self.reference.jobs.values() for task in job.tasks}
+        return [lease for lease in self.driver.leases if lease.token not in tokens]
+
     @action(4, lambda self: self.driver.leases, pick=NEWEST)
     def report_as_another(self, pick: int) -> None:
         self.driver.report_as_another(self._lease(pick))
@@ -235,7 +245,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @action(4, lambda self: self.engine.received, pick=NEWEST)
     def act_on_old_findings(self, pick: int) -> None:
-        self.driver.act_on_old_findings(self.engine.received[-1 - pick % len(self.engine.received)])
+        self.driver.act_on_old_findings(self._bell(pick))
 
     @action(3, lambda self: self.reference.jobs)
     def archive(self) -> None:
