@@ -278,7 +278,8 @@ def next_task_granted_again(patch: Patch) -> None:
     patch.setattr(ReportTask, "_start_again", start_again)
 
 
-MUTANTS: tuple[Callable[[Patch], None], ...] = (
+# What any few dozen histories notice: tokens, dispatch numbers, states, tenants, effects, slots.
+COMMON: tuple[Callable[[Patch], None], ...] = (
     report_without_token,
     report_without_state,
     start_without_dispatch_number,
@@ -292,6 +293,9 @@ MUTANTS: tuple[Callable[[Patch], None], ...] = (
     report_for_any_tenant,
     effect_settled_by_a_probe,
     slot_freed_with_the_job,
+)
+# What needs its moment.
+RARE: tuple[Callable[[Patch], None], ...] = (
     cancelled_lease_extended,
     never_rung_again,
     rung_again_too_soon,
@@ -306,3 +310,4 @@ MUTANTS: tuple[Callable[[Patch], None], ...] = (
     next_task_for_anybody,
     next_task_granted_again,
 )
+MUTANTS = COMMON + RARE
