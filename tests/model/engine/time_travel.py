@@ -41,20 +41,8 @@ TENANT_COLUMNS: dict[LiteralString, tuple[LiteralString, ...]] = {
 # No decision about a job depends on these.
 UNMOVED = {
     "account_gates.pause_time",
-    "accounts.*",
-    "batch_jobs.*",
     "connector_instances.drain_time",
     "connector_instances.register_time",
-    "connector_manifests.register_time",
-    "dead_letters.finish_time",
-    "listings.update_time",
-    "live_batches.*",
-    "marketplace_gates.pause_time",
-    "mutation_requests.create_time",
-    "product_imports.*",
-    "products.*",
-    "result_events.create_time",
-    "tenants.create_time",
 }
 
 
