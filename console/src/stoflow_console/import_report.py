@@ -23,6 +23,21 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BadPicture:
+    """A picture of an imported row that could not be had.
+
+    Attributes:
+        number: The row's line in the file.
+        url: Where it was to come from.
+        reason: Why it did not.
+    """
+
+    number: int
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImportOutcome:
     """What became of an import.
 
@@ -32,6 +47,8 @@ class ImportOutcome:
         bad_rows: By line.
         omitted: How many bad rows are not named.
         request_id: Repeats this import.
+        picture_count: Pictures that imported rows name.
+        bad_pictures: Those that could not be had.
     """
 
     row_count: int
@@ -39,6 +56,13 @@ class ImportOutcome:
     bad_rows: list[BadRow] = field(default_factory=list)
     omitted: int = 0
     request_id: str = ""
+    picture_count: int = 0
+    bad_pictures: list[BadPicture] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was wrong."""
+        return not (self.bad_rows or self.omitted or self.bad_pictures)
 
 
 def print_lines(outcome: ImportOutcome) -> None:
@@ -54,6 +78,12 @@ def print_lines(outcome: ImportOutcome) -> None:
     lines.append(f"{outcome.row_count} rows: {len(outcome.imported)} imported, {wrong} wrong")
     if wrong and not outcome.imported:
         lines.append("Nothing was imported. Correct the rows, or import the others with --import-valid-rows.")
+    lines += [f"line {bad.number}: picture {bad.url}: {bad.reason}" for bad in outcome.bad_pictures]
+    if outcome.picture_count:
+        fetched = outcome.picture_count - len(outcome.bad_pictures)
+        lines.append(f"{outcome.picture_count} pictures: {fetched} fetched, {len(outcome.bad_pictures)} not")
+    if outcome.bad_pictures:
+        lines.append(f"Fetch the others by the same command with --request-id {outcome.request_id}")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -72,6 +102,10 @@ def print_json(outcome: ImportOutcome) -> None:
                 "violations": [{"field": name, "description": reason} for name, reason in row.violations],
             }
             for row in outcome.bad_rows
+        ],
+        "pictureCount": outcome.picture_count,
+        "badPictures": [
+            {"row": bad.number, "url": bad.url, "description": bad.reason} for bad in outcome.bad_pictures
         ],
     }
     sys.stdout.write(json.dumps(content, indent=2) + "\n")

@@ -15,6 +15,8 @@ from stoflow_console.prices import PriceError, minor_amount
 Set = Callable[[ProductContent, str], None]
 
 SEPARATOR = "|"
+# Addresses of pictures: no field of a product, so whoever imports sees to them.
+IMAGES = "images"
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 # What people write in place of our names.
 _ALIASES = {
@@ -23,6 +25,8 @@ _ALIASES = {
     "colours": "colors",
     "color": "colors",
     "material": "materials",
+    "image": "images",
+    "image_urls": "images",
 }
 _YES, _NO = {"yes", "true", "1"}, {"no", "false", "0"}
 _MADE_TO_ORDER = "made to order"
@@ -104,14 +108,16 @@ class Columns:
             if name and name in self._names[:index]
         ]
         if problems:
-            known = ", ".join([*_PLAIN, *_PRICE, "attribute:NAME", "measurement:NAME", "MARKETPLACE:title"])
+            known = ", ".join(
+                [*_PLAIN, *_PRICE, IMAGES, "attribute:NAME", "measurement:NAME", "MARKETPLACE:title"]
+            )
             raise ConsoleError(f"The header is wrong: {'; '.join(problems)}. Known columns: {known}.")
 
-    def read(self, cells: Sequence[str]) -> tuple[ProductContent, list[tuple[str, str]]]:
-        """Reads one row; returns what it says, and field and reason of what cannot be read."""
+    def read(self, cells: Sequence[str]) -> tuple[ProductContent, list[tuple[str, str]], list[str]]:
+        """Reads one row; returns what it says, field and reason of what cannot be read, and its pictures' addresses."""
         content = ProductContent()
         if len(cells) != len(self._names):
-            return content, [("", f"has {len(cells)} cells where the header has {len(self._names)}")]
+            return content, [("", f"has {len(cells)} cells where the header has {len(self._names)}")], []
         row = {name: cell.strip() for name, cell in zip(self._names, cells, strict=True) if cell.strip()}
         problems: list[tuple[str, str]] = []
         for name, cell in row.items():
@@ -120,7 +126,7 @@ class Columns:
             except ValueError as error:
                 problems.append((name, str(error)))
         problems += _set_prices(content, row)
-        return content, problems
+        return content, problems, _several(row.get(IMAGES, ""))
 
 
 def _known_name(cell: str) -> str:
@@ -129,7 +135,7 @@ def _known_name(cell: str) -> str:
     if not colon:
         plain = "_".join(cell.strip().lower().replace("-", " ").split())
         plain = _ALIASES.get(plain, plain)
-        return plain if plain in _PLAIN or plain in _PRICE else ""
+        return plain if plain in _PLAIN or plain in _PRICE or plain == IMAGES else ""
     group = group.lower()
     is_known = bool(name) and (group in {"attribute", "measurement"} or (bool(group) and name in _OVERRIDE))
     return f"{group}:{name}" if is_known else ""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import json_format
 from stoflow.catalog.v1.product_pb2 import ProductContent
@@ -39,11 +40,13 @@ class ReadRow:
         number: The line on which it begins.
         content: What it says, as far as it can be read.
         problems: Field and reason of what cannot be read.
+        image_urls: Where its pictures are, in order.
     """
 
     number: int
     content: ProductContent
     problems: list[tuple[str, str]] = field(default_factory=list)
+    image_urls: list[str] = field(default_factory=list)
 
 
 def read_rows(file: Path, file_format: FileFormat) -> Iterator[ReadRow]:
@@ -71,13 +74,18 @@ def _read_json_lines(file: Path) -> Iterator[ReadRow]:
 
 def _read_json(number: int, line: str) -> ReadRow:
     content = ProductContent()
+    urls: Any = []
     try:
-        json_format.ParseDict(json.loads(line), content)
+        parsed = json.loads(line)
+        urls = parsed.pop("images", [])
+        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+            return ReadRow(number, content, [("images", "must be a list of addresses")])
+        json_format.ParseDict(parsed, content)
     except (ValueError, RecursionError) as error:
         return ReadRow(number, ProductContent(), [("", f"is not JSON: {error}")])
     except (json_format.ParseError, AttributeError, TypeError) as error:
         return ReadRow(number, content, [("", f"is no ProductContent: {error}")])
-    return ReadRow(number, content)
+    return ReadRow(number, content, image_urls=urls)
 
 
 def _read_csv(file: Path) -> Iterator[ReadRow]:
@@ -96,6 +104,6 @@ def _read_csv(file: Path) -> Iterator[ReadRow]:
         number = reader.line_num + 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                content, problems = columns.read(cells)
-                yield ReadRow(number, content, problems)
+                content, problems, urls = columns.read(cells)
+                yield ReadRow(number, content, problems, urls)
             number = reader.line_num + 1

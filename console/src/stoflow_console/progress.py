@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,7 +19,7 @@ class Progress:
     def __init__(self, *, is_shown: bool) -> None:
         self._bar = RichProgress(
             SpinnerColumn(),
-            TextColumn("{task.completed} rows"),
+            TextColumn("{task.completed} {task.description}"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
@@ -41,3 +41,8 @@ class Progress:
         for item in items:
             yield item
             self._bar.advance(self._task)
+
+    def begin(self, what: str, total: int) -> Callable[[], None]:
+        """Begins to count something else; returns what counts one."""
+        task = self._bar.add_task(what, total=total)
+        return lambda: self._bar.advance(task)

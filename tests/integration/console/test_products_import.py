@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.orchestrator_catalog.catalog_api import CatalogApi, new_id
+from stoflow_orchestrator.clients.address_guard import AddressGuard, parse_networks
+from tests.integration.orchestrator_catalog.catalog_api import CatalogApi, new_id, picture
+from tests.integration.orchestrator_catalog.picture_server import PictureServer, response
 
 HEADER = "sku,title,price,currency,stock,category,condition"
 CATEGORY = "clothing/women/dresses"
@@ -34,7 +36,8 @@ class Ran:
 
 @pytest.fixture
 async def api(database_url: str, tmp_path: Path) -> AsyncIterator[CatalogApi]:
-    started = await CatalogApi.start(database_url, tmp_path / "images")
+    guard = AddressGuard(parse_networks("127.0.0.1/32"))
+    started = await CatalogApi.start(database_url, tmp_path / "images", guard)
     yield started
     await started.stop()
 
@@ -139,6 +142,39 @@ async def test_json_lines_are_imported(api: CatalogApi, tmp_path: Path) -> None:
     ran = await run(api, file, "--tenant", str(tenant_id), "--import-valid-rows")
     assert (ran.code, ran.out.splitlines()[-1]) == (1, "2 rows: 1 imported, 1 wrong")
     assert await skus(api, tenant_id) == ["A"]
+
+
+async def test_pictures_are_fetched_in_order(api: CatalogApi, tmp_path: Path) -> None:
+    """Pictures of imported rows come in the order of their addresses; those that fail are named, and a repeat under
+    the same --request-id fetches them alone.
+    """
+    tenant_id = await api.new_tenant()
+    file = tmp_path / "products.csv"
+    async with PictureServer() as server:
+        server.answers |= {
+            "/1": response(picture("PNG")),
+            "/2": response(picture("WEBP")),
+            "/3": response(b"no"),
+        }
+        first, second, third = (server.url(f"/{number}") for number in (1, 2, 3))
+        rows = [f"{row('A')},{second}|{third}|{first}", f"{row('B')},", f"{row('C', title='')},{first}"]
+        file.write_text("\n".join([f"{HEADER},images", *rows]))
+        options = ("--tenant", str(tenant_id), "--import-valid-rows", "--request-id", new_id())
+        ran = await run(api, file, *options)
+        assert ran.code == 1
+        assert f"line 2: picture {third}: The file is not a JPEG" in ran.out
+        assert "3 pictures: 2 fetched, 1 not" in ran.out
+        server.answers["/3"] = response(picture("JPEG"))
+        ran = await run(api, file, *options, "--json")
+        assert (ran.answer["pictureCount"], ran.answer["badPictures"]) == (3, [])
+        # Each picture that was there came over once.
+        assert sorted(head.split(" ")[1] for head in server.requests) == ["/1", "/2", "/3", "/3"]
+    found = await api.sql(
+        f"SELECT content_type FROM user_{tenant_id}.product_images JOIN user_{tenant_id}.products USING (product_id)"
+        " WHERE sku = 'A' ORDER BY position"
+    )
+    assert [kind for (kind,) in found] == ["image/webp", "image/png", "image/jpeg"]
+    assert await skus(api, tenant_id) == ["A", "B"]
 
 
 async def test_failures_are_plain_words(api: CatalogApi, tmp_path: Path) -> None:

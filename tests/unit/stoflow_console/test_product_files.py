@@ -153,6 +153,16 @@ def test_json_lines_are_read(tmp_path: Path) -> None:
     assert all(row.problems for row in rows[1:])
 
 
+def test_addresses_of_pictures_are_read(tmp_path: Path) -> None:
+    """Rows name where their pictures are, in order; JSON lines as a list."""
+    rows = read(tmp_path, "sku,images\nA,http://x/1.jpg | http://x/2.jpg\nB,\n")
+    assert [row.image_urls for row in rows] == [["http://x/1.jpg", "http://x/2.jpg"], []]
+    lines = '{"sku": "A", "images": ["http://x/1.jpg"]}\n{"sku": "B"}\n{"sku": "C", "images": "x"}\n'
+    rows = read(tmp_path, lines, FileFormat.JSONL)
+    assert [row.image_urls for row in rows] == [["http://x/1.jpg"], [], []]
+    assert [bool(row.problems) for row in rows] == [False, False, True]
+
+
 def test_format_follows_the_name() -> None:
     """The file's name decides, unless it is told."""
     assert FileFormat.of(Path("a.JSONL")) is FileFormat.of(Path("a.ndjson")) is FileFormat.JSONL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 import uuid
 from pathlib import Path
@@ -15,6 +16,7 @@ from stoflow_console.errors import ConsoleError, describe_call_error
 from stoflow_console.import_report import ImportOutcome, print_json, print_lines
 from stoflow_console.product_files import FileFormat, ReadRow, read_rows
 from stoflow_console.product_import import ImportOptions, import_rows
+from stoflow_console.product_pictures import fetch_pictures
 from stoflow_console.progress import Progress
 
 REFUSED = 1
@@ -56,24 +58,34 @@ def import_command(
     """Imports products in one call; every wrong row is named with every reason, by its line in the file.
 
     Columns of a CSV: sku, title, description, price, currency, stock, brand, category, condition, colors, size,
-    materials, gender, weight_grams, length_mm, width_mm, height_mm, who_made, made, is_supply. Any number of
+    materials, gender, weight_grams, length_mm, width_mm, height_mm, who_made, made, is_supply, images (addresses from
+    which the service fetches the pictures once the products are there). Any number of
     attribute:NAME, measurement:NAME (millimetres) and MARKETPLACE:title, :description, :price, :currency,
-    :category_id. Several values are separated by "|". Each line of JSON lines is a ProductContent.
+    :category_id. Several values are separated by "|". Each line of JSON lines is a ProductContent, and may have images.
     """
     options = ImportOptions(tenant, str(request_id or uuid.uuid4()), import_valid_rows, validate_only)
     try:
         with Progress(is_shown=sys.stderr.isatty() and not as_json) as progress:
-            rows = progress.follow(read_rows(file, file_format or FileFormat.of(file)))
-            outcome = asyncio.run(_import(orchestrator, options, list[ReadRow](rows)))
+            rows = list(progress.follow(read_rows(file, file_format or FileFormat.of(file))))
+            outcome = asyncio.run(_import(orchestrator, options, rows, progress))
     except ConsoleError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(REFUSED) from error
     (print_json if as_json else print_lines)(outcome)
-    raise typer.Exit(REFUSED if outcome.bad_rows or outcome.omitted else 0)
+    raise typer.Exit(0 if outcome.is_whole else REFUSED)
 
 
-async def _import(orchestrator: str, options: ImportOptions, rows: list[ReadRow]) -> ImportOutcome:
+async def _import(
+    orchestrator: str, options: ImportOptions, rows: list[ReadRow], progress: Progress
+) -> ImportOutcome:
     try:
-        return await import_rows(orchestrator, options, rows)
+        outcome = await import_rows(orchestrator, options, rows)
     except grpc.aio.AioRpcError as error:
         raise ConsoleError(describe_call_error(error, orchestrator, options.request_id)) from error
+    imported = {row for row, _ in outcome.imported}
+    count = sum(len(row.image_urls) for row in rows if row.number in imported)
+    if not count:
+        return outcome
+    step = progress.begin("pictures", count)
+    bad = await fetch_pictures(orchestrator, options.tenant_id, rows, outcome, step)
+    return dataclasses.replace(outcome, picture_count=count, bad_pictures=bad)
