@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from stoflow.catalog.v1.product_pb2 import (
     CONDITION_NEW_WITH_TAGS,
     GENDER_WOMEN,
@@ -167,3 +173,37 @@ def test_format_follows_the_name() -> None:
     """The file's name decides, unless it is told."""
     assert FileFormat.of(Path("a.JSONL")) is FileFormat.of(Path("a.ndjson")) is FileFormat.JSONL
     assert FileFormat.of(Path("a.csv")) is FileFormat.of(Path("a")) is FileFormat.CSV
+
+
+cells = st.text(max_size=12) | st.sampled_from(
+    ["", "1", "-1", "1.5", "1990-1999", "made to order", "yes", "EUR"]
+)
+json_values: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(cells, max_size=27), max_size=4), st.binary(max_size=20))
+def test_no_csv_makes_it_stumble(tmp_path: Path, rows: list[list[str]], noise: bytes) -> None:
+    """Whatever is in the cells, each row is read or complained about, or the file as a whole is."""
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([FULL_HEADER.split(","), *rows])
+    for body in (
+        buffer.getvalue().encode(errors="surrogatepass"),
+        FULL_HEADER.encode() + b"\n" + noise,
+        noise,
+    ):
+        with contextlib.suppress(ConsoleError):
+            for row in read(tmp_path, body):
+                row.content.SerializeToString()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from([*ProductContent.DESCRIPTOR.fields_by_name, "images"]), json_values))
+def test_no_json_makes_it_stumble(tmp_path: Path, values: dict[str, object]) -> None:
+    """Whatever JSON stands in a line, it is read or complained about."""
+    (row,) = read(tmp_path, json.dumps(values), FileFormat.JSONL)
+    row.content.SerializeToString()

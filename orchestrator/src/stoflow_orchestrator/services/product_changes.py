@@ -65,7 +65,9 @@ class ProductChanges:
             if await claim_mutation(connection, mutation) is None:
                 await lock_version(connection, product_id, request.etag)
                 stored = product_message(request.tenant_id, await get_product(connection, product_id)).content
-                await self._store(connection, product_id, stored, _merge(stored, request.content, paths))
+                await self._store(
+                    connection, product_id, stored, merge_content(stored, request.content, paths)
+                )
             row = await get_product(connection, product_id)
         return product_message(request.tenant_id, row)
 
@@ -196,7 +198,8 @@ def _mask(request: UpdateProductRequest) -> Sequence[str]:
     return paths
 
 
-def _merge(stored: ProductContent, wanted: ProductContent, paths: Sequence[str]) -> ProductContent:
+def merge_content(stored: ProductContent, wanted: ProductContent, paths: Sequence[str]) -> ProductContent:
+    """Returns a product with the named fields of one and the other fields of another."""
     kept, named = ProductContent(), ProductContent()
     kept.CopyFrom(stored)
     named.CopyFrom(wanted)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from stoflow_orchestrator.services.image_check import CleanedImage, ImageInvalidError, clean_image, strip_webp
@@ -177,3 +179,34 @@ def test_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
     many = data[:-2] + data[last:-2] * 1_000 + data[-2:]
     with pytest.raises(ImageInvalidError, match="scans"):
         clean(tmp_path, many)
+
+
+SAMPLES = [
+    encode(half_red(), "JPEG", exif=exif(6)),
+    encode(half_red(), "JPEG", progressive=True),
+    encode(half_red("P"), "PNG", exif=exif(3)),
+    encode(half_red("RGBA"), "WEBP", exif=exif(8)),
+    encode(half_red(), "WEBP", lossless=True, exif=exif()),
+]
+mutations = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=6)), min_size=1, max_size=4)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(SAMPLES), mutations, st.booleans())
+def test_damaged_files_are_refused_or_become_pictures(
+    tmp_path: Path, data: bytes, changes: list[tuple[float, bytes]], is_cut: bool
+) -> None:
+    """Whatever is changed in a file, it is refused in words, or what is stored can be decoded."""
+    damaged = bytearray(data)
+    for place, patch in changes:
+        at = int(place * len(damaged))
+        damaged[at : at + len(patch)] = patch
+    if is_cut:
+        del damaged[int(changes[0][0] * len(damaged)) :]
+    try:
+        described, body = clean(tmp_path, bytes(damaged))
+    except ImageInvalidError:
+        return
+    with Image.open(io.BytesIO(body)) as image:
+        image.load()
+        assert image.size == (described.width_pixels, described.height_pixels)
