@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any, Self
 import botocore.config
 import botocore.session
 import pytest
+
+from stoflow_sandbox import lifeline
 
 ACCESS_KEY, SECRET_KEY = "test-access", "test-secret"
 START_SECONDS = 60.0
@@ -56,10 +57,8 @@ class ObjectStore:
         self._command = [program, *_COMMAND, f"-dir={data}", f"-s3.config={config}", *options]
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=os.environ | {"HOME": str(self._log.parent)}
-            )
+        environment = os.environ | {"HOME": str(self._log.parent)}
+        self._process = lifeline.spawn(self._command, log=self._log, environment=environment)
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -70,8 +69,7 @@ class ObjectStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
+        lifeline.kill_group(self._process)
 
     def _is_ready(self) -> bool:
         try:
