@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stoflow_orchestrator.engine.commands import ExpireJob
-from tests.model.engine.driver import LONG_AGO
 from tests.model.engine.engine import Place
 from tests.model.engine.history import History
+from tests.model.engine.marketplace import LONG_AGO
 
 
 def _wait_for_a_connector(history: History) -> None:
