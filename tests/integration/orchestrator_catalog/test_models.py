@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, MetaData
 
+from stoflow_orchestrator.migrations import runner
 from stoflow_orchestrator.migrations.runner import tenant_schema, upgrade_public, upgrade_tenant
 from stoflow_orchestrator.models.base import PublicBase, TenantBase
 from stoflow_orchestrator.repositories.database import create_migration_engine
@@ -61,3 +63,32 @@ def test_missing_column_would_be_found(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE public.live_jobs DROP COLUMN is_duplicate CASCADE")
     assert _differences(engine, "public", PublicBase.metadata) != []
+
+
+def test_vocabulary_of_a_used_database_is_kept(database_url: str) -> None:
+    """Categories and mappings from before the one table of values are in it afterwards, beside the seed."""
+    engine = create_migration_engine(database_url)
+    with engine.begin() as connection:
+        config = runner._alembic_config("public")
+        config.attributes.update(connection=connection, schema="public", metadata=PublicBase.metadata)
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql(
+            "INSERT INTO public.categories VALUES ('garden', 'Garden'), ('toys', 'Old toys')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO public.marketplace_mappings (marketplace, attribute, key, value, source)"
+            " VALUES ('ebay', 'category', 'garden', '1', 'operator')"
+        )
+    upgrade_public(engine)
+    with engine.connect() as connection:
+        names: dict[str, str] = dict(
+            connection.exec_driver_sql(
+                "SELECT key, name FROM public.reference_values WHERE attribute = 'category'"
+            ).fetchall()
+        )
+        (mapping,) = connection.exec_driver_sql(
+            "SELECT key, value FROM public.marketplace_mappings"
+        ).fetchall()
+    engine.dispose()
+    assert (names["garden"], names["toys"], names["clothing"]) == ("Garden", "Toys", "Clothing")
+    assert tuple(mapping) == ("garden", "1")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from stoflow.catalog.v1 import listing_pb2, listing_service_pb2, product_service_pb2
 from stoflow.common.v1 import failure_pb2
+from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.jobs.v1 import job_pb2, job_service_pb2
 
 from stoflow_sandbox.processes import Supervisor
@@ -128,6 +129,35 @@ async def test_change_during_the_publish_is_found_by_its_result(shop: Shop) -> N
     command, granted = await connector.receive_and_start()
     assert granted.assignment.action == "update"
     assert granted.assignment.product.product.content.title == "Changed meanwhile"
+
+
+async def test_no_change_slips_between_result_and_plan(shop: Shop) -> None:
+    """However changes of products and results of their publishing meet: every listing that is stale is planned."""
+    connector = await open_market(shop, slots=20)
+    await follow(shop, seconds=600)
+    products = [await shop.stubs.create_product(shop.tenant_id) for _ in range(20)]
+    calls: list[Awaitable[None]] = []
+    for product_id in products:
+        await shop.create_job(product_id, action="publish")
+    while len(await listings(shop)) < len(products):
+        command, granted = await connector.receive_and_start()
+        # On a slow machine commands are rung again, and the older ones are worth nothing.
+        if granted.decision != rpc.START_DECISION_GRANTED:
+            continue
+        product_id = granted.assignment.product.product.product_id
+        remote_id = f"r{products.index(product_id)}"
+        calls += [
+            finish(connector, command, granted.lease_token, listing=seen(remote_id)),
+            change_title(shop, product_id, f"Changed {uuid.uuid4()}"),
+        ]
+        # Their leases are short.
+        if len(calls) == 8:
+            await asyncio.gather(*calls)
+            calls.clear()
+    await asyncio.gather(*calls)
+    stale = {found.product_id for found in await listings(shop, only_stale=True)}
+    assert stale == set(products)
+    assert {product_id for product_id, _ in await planned(shop)} == stale
 
 
 async def test_plan_carried_out_twice_makes_one_job(shop: Shop) -> None:

@@ -1,6 +1,7 @@
 """One table for the vocabulary of every attribute; operators' mappings beside those of manifests.
 
-Runs before the code that needs it.
+Runs before the code that needs it. The code before it cannot go on beside it: it reads categories from a table that is
+gone here, so its CreateProduct and RegisterConnector fail until it is replaced.
 """
 
 from __future__ import annotations
