@@ -138,8 +138,6 @@ class Account(TenantBase):
     # Counts the changes of the rule.
     price_rule_version: Mapped[BigInt] = mapped_column(server_default="0")
     price_rule_time: Mapped[datetime | None]
-    # How long a product must rest before its listings are brought up to date; null when nobody asked for that.
-    update_quiet_seconds: Mapped[int | None]
     # AES-256-GCM over JSON {access_token, refresh_token}, bound to tenant and account.
     credentials: Mapped[bytes]
     access_token_expire_time: Mapped[datetime | None]

@@ -43,7 +43,7 @@ class ConnectorInstance(PublicBase):
 
 
 class AccountGate(PublicBase):
-    """What admission must know of an account without reading its tenant's schema."""
+    """What must be known of an account without reading its tenant's schema, by admission above all."""
 
     __tablename__ = "account_gates"
     __table_args__ = (
@@ -63,6 +63,9 @@ class AccountGate(PublicBase):
     # Not null while an operator holds its jobs back.
     pause_time: Mapped[datetime | None]
     pause_reason: Mapped[str] = mapped_column(server_default="")
+    # How long a product must rest before its listings are brought up to date; null when nobody asked for that. Here, so
+    # that results of tasks know it without reading the tenant's schema.
+    update_quiet_seconds: Mapped[int | None]
 
 
 class Effect(PublicBase):

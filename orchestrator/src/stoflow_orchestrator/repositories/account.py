@@ -26,7 +26,7 @@ def _accounts() -> Select[*tuple[Any, ...]]:
         Account.price_rule,
         Account.price_rule_version,
         Account.price_rule_time,
-        Account.update_quiet_seconds,
+        AccountGate.update_quiet_seconds,
         Account.create_time,
         Account.update_time,
         AccountGate.state,
@@ -110,10 +110,14 @@ class AccountRepository:
     async def set_update_quiet_seconds(self, account_id: UUID, quiet_seconds: int | None) -> bool:
         """Sets how long a product must rest before its listings follow; tells whether there is such an account."""
         updated = await self._connection.execute(
-            update(Account)
-            .where(Account.account_id == account_id)
+            update(AccountGate)
+            .where(
+                AccountGate.account_id == account_id,
+                # In the tenant's schema: a gate alone does not say that the account is the tenant's.
+                select(Account.account_id).where(Account.account_id == account_id).exists(),
+            )
             .values(update_quiet_seconds=quiet_seconds)
-            .returning(Account.account_id)
+            .returning(AccountGate.account_id)
         )
         return updated.first() is not None
 

@@ -18,7 +18,7 @@ from stoflow.connector.v1 import task_pb2
 from stoflow_orchestrator.engine.changes import Findings
 from stoflow_orchestrator.messages.times import to_datetime
 from stoflow_orchestrator.migrations.runner import tenant_schema
-from stoflow_orchestrator.repositories.tenant_effects import LOCK_TIMEOUT, PLAN_UPDATES, listing_state
+from stoflow_orchestrator.repositories.tenant_effects import LOCK_TIMEOUT, listing_state
 
 Connection = AsyncConnection[Any]
 
@@ -26,7 +26,7 @@ ORDER_STATE_PREFIX = "ORDER_STATE_"
 
 # One that nobody has linked takes the product with its SKU; one that is known keeps what the seller or a job said. What
 # was written since the attempt began is newer than what it saw. Rows that are as they were are left alone, so that a
-# sync that finds nothing new writes nothing.
+# sync that finds nothing new writes nothing. What is written is planned to be looked at, as results of jobs are.
 _UPSERT_LISTINGS = sql.SQL("""
     WITH written AS (
         INSERT INTO {schema}.listings AS l (listing_id, marketplace, account_id, product_id, link, site, remote_id,
@@ -58,8 +58,17 @@ _UPSERT_LISTINGS = sql.SQL("""
                     OR excluded.price_minor IS NOT NULL
                        AND (excluded.price_currency, excluded.price_minor)
                            IS DISTINCT FROM (l.price_currency, l.price_minor))
-        RETURNING l.account_id, l.product_id, l.site, l.state, l.product_version
-    ), {plan}""")
+        RETURNING l.account_id, l.product_id, l.site, l.state
+    )
+    INSERT INTO public.due_listing_updates AS d (account_id, product_id, site, tenant_id, update_id, first_time,
+                                                 due_time, problem)
+    SELECT DISTINCT ON (w.product_id, w.site) w.account_id, w.product_id, w.site, g.tenant_id, gen_random_uuid(), now(),
+           now() + make_interval(secs => g.update_quiet_seconds), ''
+      FROM written AS w JOIN public.account_gates AS g USING (account_id)
+     WHERE g.update_quiet_seconds IS NOT NULL AND w.product_id IS NOT NULL AND w.state = 'LIVE'
+     ORDER BY w.product_id, w.site
+        ON CONFLICT (account_id, product_id, site) DO UPDATE SET update_id = excluded.update_id
+         WHERE d.due_time IS NOT NULL""")
 
 # The same time of change with another state is believed: some marketplaces do not count a cancellation as a change.
 _UPSERT_ORDERS = sql.SQL("""
@@ -103,12 +112,11 @@ async def apply_findings(connection: Connection, findings: Iterable[Findings]) -
     for found in sorted(findings, key=lambda found: (found.job.tenant_id, found.job.account_id)):
         schema = sql.Identifier(tenant_schema(found.job.tenant_id))
         subject = {
-            "tenant_id": found.job.tenant_id,
             "marketplace": found.job.marketplace,
             "account_id": found.job.account_id,
         }
         if found.listings:
-            statement = _UPSERT_LISTINGS.format(schema=schema, plan=PLAN_UPDATES.format(schema=schema))
+            statement = _UPSERT_LISTINGS.format(schema=schema)
             values = {
                 **subject,
                 "site": found.job.site,

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stoflow_orchestrator.models.catalog import Account, Listing, Product
+from stoflow_orchestrator.models.catalog import Listing, Product
 from stoflow_orchestrator.models.connector import AccountGate
 from stoflow_orchestrator.models.listing_update import DueListingUpdate
 
@@ -57,10 +57,10 @@ class ListingUpdateRepository:
         listed = select(Listing.account_id).where(Listing.product_id == product_id, Listing.state == "LIVE")
         # Locked, so that whoever switches updates on just now sees this change, or is seen here.
         accounts = await self._connection.execute(
-            select(Account.update_quiet_seconds)
-            .where(Account.account_id.in_(listed))
-            .order_by(Account.account_id)
-            .with_for_update(read=True, of=Account)
+            select(AccountGate.update_quiet_seconds)
+            .where(AccountGate.account_id.in_(listed))
+            .order_by(AccountGate.account_id)
+            .with_for_update(read=True, of=AccountGate)
         )
         if any(quiet_seconds is not None for quiet_seconds in accounts.scalars()):
             await self._plan(Listing.product_id == product_id)
@@ -94,13 +94,12 @@ class ListingUpdateRepository:
                 AccountGate.tenant_id,
                 func.gen_random_uuid(),
                 now,
-                now + Account.update_quiet_seconds * _SECOND,
+                now + AccountGate.update_quiet_seconds * _SECOND,
                 literal(""),
             )
             .distinct(Listing.account_id, Listing.product_id, Listing.site)
-            .join(Account, Account.account_id == Listing.account_id)
             .join(AccountGate, AccountGate.account_id == Listing.account_id)
-            .where(Listing.state == "LIVE", Account.update_quiet_seconds.is_not(None), *conditions)
+            .where(Listing.state == "LIVE", AccountGate.update_quiet_seconds.is_not(None), *conditions)
             .order_by(Listing.account_id, Listing.product_id, Listing.site),
         )
         given = planned.excluded

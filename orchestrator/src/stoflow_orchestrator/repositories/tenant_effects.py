@@ -6,7 +6,7 @@ schema makes statements of its own, and prepared ones would push out those of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -18,28 +18,10 @@ from stoflow.catalog.v1 import listing_pb2
 from stoflow.connector.v1 import task_pb2
 
 from stoflow_orchestrator.engine.changes import ListingUpdate
+from stoflow_orchestrator.engine.records import Job
 from stoflow_orchestrator.migrations.runner import tenant_schema
 
 Connection = AsyncConnection[Any]
-
-# Behind a CTE `written`. A product that changed since the job froze it leaves its new listing stale at once. The lock
-# makes this result wait for a change that is just happening, and then see it; a later change sees this listing.
-PLAN_UPDATES = sql.SQL("""
-    locked AS MATERIALIZED (
-        SELECT p.product_id, p.version, a.account_id, a.update_quiet_seconds
-          FROM written AS w
-          JOIN {schema}.accounts AS a ON a.account_id = w.account_id AND a.update_quiet_seconds IS NOT NULL
-          JOIN {schema}.products AS p ON p.product_id = w.product_id
-         WHERE w.state = 'LIVE'
-         ORDER BY p.product_id FOR SHARE OF p
-    )
-    INSERT INTO public.due_listing_updates (account_id, product_id, site, tenant_id, update_id, first_time,
-                                            due_time, problem)
-    SELECT DISTINCT ON (w.account_id, w.product_id, w.site) w.account_id, w.product_id, w.site, %(tenant_id)s,
-           gen_random_uuid(), now(), now() + make_interval(secs => k.update_quiet_seconds), ''
-      FROM written AS w JOIN locked AS k USING (account_id, product_id)
-     WHERE w.state = 'LIVE' AND k.version > w.product_version
-        ON CONFLICT DO NOTHING""")
 
 # A tenant that is being migrated must not hold up the others of the group for long: the statement fails, the group is
 # taken apart, and only that tenant's reports are tried again.
@@ -47,25 +29,35 @@ LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 
 # Who unlinked a listing, or linked it to another product, is not overruled by a result.
 _UPSERT_LISTING = sql.SQL("""
-    WITH written AS (
-        INSERT INTO {schema}.listings AS l (listing_id, marketplace, account_id, product_id, site, remote_id, sku,
-                                            title, url, state, price_currency, price_minor, product_version,
-                                            update_time)
-        VALUES (%(listing_id)s, %(marketplace)s, %(account_id)s, %(product_id)s, %(site)s, %(remote_id)s, %(sku)s,
-                %(title)s, %(url)s, %(state)s, %(price_currency)s, %(price_minor)s, %(product_version)s, now())
-            ON CONFLICT (account_id, remote_id) DO UPDATE
-               SET product_id = CASE WHEN l.link IS NULL THEN excluded.product_id ELSE l.product_id END,
-                   product_version = CASE WHEN l.link IS NULL OR l.product_id = excluded.product_id
-                                          THEN excluded.product_version ELSE l.product_version END,
-                   url = coalesce(nullif(excluded.url, ''), l.url), state = excluded.state,
-                   sku = coalesce(nullif(excluded.sku, ''), l.sku),
-                   title = coalesce(nullif(excluded.title, ''), l.title),
-                   price_currency = coalesce(excluded.price_currency, l.price_currency),
-                   price_minor = coalesce(excluded.price_minor, l.price_minor), update_time = now()
-             WHERE l.product_version <= excluded.product_version
-                OR l.product_id IS DISTINCT FROM excluded.product_id
-        RETURNING l.account_id, l.product_id, l.site, l.state, l.product_version
-    ), {plan}""")
+    INSERT INTO {schema}.listings AS l (listing_id, marketplace, account_id, product_id, site, remote_id, sku, title,
+                                        url, state, price_currency, price_minor, product_version, update_time)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now())
+        ON CONFLICT (account_id, remote_id) DO UPDATE
+           SET product_id = CASE WHEN l.link IS NULL THEN excluded.product_id ELSE l.product_id END,
+               product_version = CASE WHEN l.link IS NULL OR l.product_id = excluded.product_id
+                                      THEN excluded.product_version ELSE l.product_version END,
+               url = coalesce(nullif(excluded.url, ''), l.url), state = excluded.state,
+               sku = coalesce(nullif(excluded.sku, ''), l.sku),
+               title = coalesce(nullif(excluded.title, ''), l.title),
+               price_currency = coalesce(excluded.price_currency, l.price_currency),
+               price_minor = coalesce(excluded.price_minor, l.price_minor), update_time = now()
+         WHERE l.product_version <= excluded.product_version
+            OR l.product_id IS DISTINCT FROM excluded.product_id""")
+
+# A product that changed since the job froze it leaves its new listing stale at once, and nobody has planned an update:
+# there was no listing then. So every result plans one, for accounts that ask for updates; what is not stale when it is
+# due makes no job. Another id, so that who looks at an earlier plan just now does not take this one away.
+_PLAN_UPDATES = """
+    INSERT INTO public.due_listing_updates AS d (account_id, product_id, site, tenant_id, update_id, first_time,
+                                                 due_time, problem)
+    SELECT DISTINCT ON (u.account_id, u.product_id, u.site) u.account_id, u.product_id, u.site, g.tenant_id,
+           gen_random_uuid(), now(), now() + make_interval(secs => g.update_quiet_seconds), ''
+      FROM unnest(%b::uuid[], %b::uuid[], %b::text[]) AS u(account_id, product_id, site)
+      JOIN public.account_gates AS g USING (account_id)
+     WHERE g.update_quiet_seconds IS NOT NULL
+     ORDER BY u.account_id, u.product_id, u.site
+        ON CONFLICT (account_id, product_id, site) DO UPDATE SET update_id = excluded.update_id
+         WHERE d.due_time IS NOT NULL"""
 
 _REFUSE_ACCOUNT = sql.SQL("""
     UPDATE {schema}.accounts AS a SET state = 'RECONNECT_REQUIRED', update_time = now()
@@ -88,30 +80,38 @@ _CLOSE_GATES = """
 async def apply_listings(connection: Connection, updates: Iterable[ListingUpdate]) -> None:
     """Stores what results said of listings, what they say of one listing in the order of the results."""
     await connection.execute(LOCK_TIMEOUT)
-    for update in sorted(updates, key=_listing_key):
+    ordered = sorted(updates, key=_listing_key)
+    for update in ordered:
         job, change = update.job, update.change
         has_price = change.HasField("price")
-        schema = sql.Identifier(tenant_schema(job.tenant_id))
         await connection.execute(
-            _UPSERT_LISTING.format(schema=schema, plan=PLAN_UPDATES.format(schema=schema)),
-            {
-                "tenant_id": job.tenant_id,
-                "listing_id": uuid_utils.uuid7(),
-                "marketplace": job.marketplace,
-                "account_id": job.account_id,
-                "product_id": job.product_id,
-                "site": job.site,
-                "remote_id": change.remote_id,
-                "sku": change.sku,
-                "title": change.title,
-                "url": change.url,
-                "state": listing_state(change),
-                "price_currency": change.price.currency_code if has_price else None,
-                "price_minor": change.price.amount_minor if has_price else None,
-                "product_version": update.product_version,
-            },
+            _UPSERT_LISTING.format(schema=sql.Identifier(tenant_schema(job.tenant_id))),
+            (
+                uuid_utils.uuid7(),
+                job.marketplace,
+                job.account_id,
+                job.product_id,
+                job.site,
+                change.remote_id,
+                change.sku,
+                change.title,
+                change.url,
+                listing_state(change),
+                change.price.currency_code if has_price else None,
+                change.price.amount_minor if has_price else None,
+                update.product_version,
+            ),
             prepare=False,
         )
+    await _plan_updates(
+        connection, [x.job for x in ordered if x.change.state == listing_pb2.LISTING_STATE_LIVE]
+    )
+
+
+async def _plan_updates(connection: Connection, jobs: Sequence[Job]) -> None:
+    if jobs:
+        columns = ([j.account_id for j in jobs], [j.product_id for j in jobs], [j.site for j in jobs])
+        await connection.execute(_PLAN_UPDATES, columns)
 
 
 def _listing_key(update: ListingUpdate) -> tuple[int, UUID, str]:
