@@ -278,7 +278,7 @@ def next_task_granted_again(patch: Patch) -> None:
     patch.setattr(ReportTask, "_start_again", start_again)
 
 
-# What any few dozen histories notice: tokens, dispatch numbers, states, tenants, effects, slots.
+# What random histories notice within seconds.
 COMMON: tuple[Callable[[Patch], None], ...] = (
     report_without_token,
     report_without_state,
@@ -293,11 +293,6 @@ COMMON: tuple[Callable[[Patch], None], ...] = (
     report_for_any_tenant,
     effect_settled_by_a_probe,
     slot_freed_with_the_job,
-)
-# What needs its moment.
-RARE: tuple[Callable[[Patch], None], ...] = (
-    cancelled_lease_extended,
-    never_rung_again,
     rung_again_too_soon,
     lease_never_lost,
     lost_lease_may_report,
@@ -307,6 +302,11 @@ RARE: tuple[Callable[[Patch], None], ...] = (
     retry_of_any_job,
     request_id_ignored,
     old_expiry_believed,
+)
+# What needs its moment.
+RARE: tuple[Callable[[Patch], None], ...] = (
+    cancelled_lease_extended,
+    never_rung_again,
     next_task_for_anybody,
     next_task_granted_again,
 )
