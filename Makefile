@@ -52,9 +52,9 @@ test: venv ## Run every test that needs nothing but Python (PYTEST_ARGS="-k name
 test-unit: venv ## Run the unit tests only
 	$(PYTEST) tests/unit
 
-coverage: venv ## Run the tests and report which lines they reach
+coverage: venv ## Run the tests, on two cores, and report which lines they reach
 	mkdir -p build/coverage
-	$(PYTEST) -m "not long" --cov --cov-report=term --cov-report=xml:build/coverage/report.xml
+	$(PYTEST) -m "not long" -n 2 --dist loadfile --cov --cov-report=term --cov-report=xml:build/coverage/report.xml
 
 check: lint types imports protos-check buf-lint buf-breaking coverage ## Pass every gate
 
