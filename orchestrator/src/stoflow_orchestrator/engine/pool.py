@@ -9,8 +9,7 @@ from typing import Any
 import psycopg
 import psycopg.errors
 import structlog
-from psycopg import AsyncConnection, AsyncPipeline
-from psycopg.abc import PQGen
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from stoflow_service_kit.errors import UnavailableError
@@ -62,34 +61,11 @@ def unavailable_when_unreachable(*, is_single: bool = True) -> Iterator[None]:
         ) from error
 
 
-class _GatheringPipeline(AsyncPipeline):
-    """Sends nothing before an answer is wanted, and then everything at once.
-
-    psycopg's own pipeline waits for the socket with every statement: a turn of the event loop each, which on a busy
-    loop takes longer than the server takes to answer. Two of its internals are replaced here; `test_pool.py` tells when
-    a new version of psycopg has others.
-    """
-
-    def _communicate_gen(self) -> PQGen[None]:
-        yield from ()
-
-    def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
-        if self.command_queue:
-            if flush:
-                self.command_queue.append(self.pgconn.send_flush_request)
-            yield from super()._communicate_gen()
-            flush = False
-        yield from super()._fetch_gen(flush=flush)
-
-
 @asynccontextmanager
 async def transaction(pool: AsyncConnectionPool[AsyncConnection[Any]]) -> AsyncIterator[AsyncConnection[Any]]:
-    """Opens a transaction in a pipeline: statements are sent, together, when an answer is read, and at the end.
+    """Opens a transaction in a pipeline: statements wait for the server only where an answer is read, and at the end.
 
     A statement that fails makes the whole transaction fail, at the next answer that is read or at the end.
     """
-    async with pool.connection() as connection:
-        # What `pipeline()` finds here it takes instead of making its own.
-        connection._pipeline = _GatheringPipeline(connection)  # noqa: SLF001
-        async with connection.pipeline(), connection.transaction():
-            yield connection
+    async with pool.connection() as connection, connection.pipeline(), connection.transaction():
+        yield connection
