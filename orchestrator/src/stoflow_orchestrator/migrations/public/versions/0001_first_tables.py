@@ -36,9 +36,6 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.BigInteger(), nullable=False),
         sa.Column("marketplace", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column(
-            "connect_time", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
         sa.Column("max_admitted_jobs", sa.Integer(), nullable=True),
         sa.Column("pause_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("pause_reason", sa.Text(), server_default="", nullable=False),
@@ -166,7 +163,6 @@ def upgrade() -> None:
         sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("remote_id", sa.Text(), nullable=False),
-        sa.Column("late_remote_ids", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("task_id", sa.Uuid(), nullable=False),
         sa.Column("last_send_time", sa.DateTime(timezone=True), nullable=False),
@@ -174,7 +170,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state <> 'DONE' OR remote_id <> ''", name=op.f("ck_effects_done_has_remote_id")),
         sa.CheckConstraint("state IN ('UNRESOLVED', 'DONE', 'NOT_SENT')", name=op.f("ck_effects_state")),
         sa.CheckConstraint("generation > 0", name=op.f("ck_effects_generation")),
-        sa.CheckConstraint("mode IN ('EXECUTE', 'PROBE', 'ADOPT')", name=op.f("ck_effects_mode")),
+        sa.CheckConstraint("mode IN ('EXECUTE', 'PROBE')", name=op.f("ck_effects_mode")),
         sa.PrimaryKeyConstraint("effect_id", name=op.f("pk_effects")),
         sa.UniqueConstraint(
             "account_id",
@@ -183,7 +179,6 @@ def upgrade() -> None:
             "name",
             name=op.f("uq_effects_account_id_product_id_site_name"),
         ),
-        sa.Index("ix_effects_late", "effect_id", postgresql_where=sa.text("late_remote_ids <> '{}'")),
         schema="public",
     )
     op.create_index(
@@ -379,22 +374,6 @@ def upgrade() -> None:
         unique=False,
         schema="public",
         postgresql_where=sa.text("state = 'PENDING' AND wait_reason = 'ACCOUNT_RECONNECT_REQUIRED'"),
-    )
-    op.create_index(
-        "ix_live_jobs_unsupported",
-        "live_jobs",
-        ["marketplace", "manifest_version"],
-        unique=False,
-        schema="public",
-        postgresql_where=sa.text("state = 'PENDING' AND wait_reason = 'CONNECTOR_UNAVAILABLE'"),
-    )
-    op.create_index(
-        "ix_live_jobs_paused",
-        "live_jobs",
-        ["batch_id"],
-        unique=False,
-        schema="public",
-        postgresql_where=sa.text("state = 'PAUSED'"),
     )
     op.create_index(
         "ix_live_jobs_slots",

@@ -123,21 +123,6 @@ def upgrade() -> None:
         schema="tenant",
     )
     op.create_index(
-        "ix_marketplace_jobs_account_id",
-        "marketplace_jobs",
-        ["account_id", "job_id"],
-        unique=False,
-        schema="tenant",
-        postgresql_include=["state"],
-    )
-    op.create_index(
-        "ix_marketplace_jobs_action",
-        "marketplace_jobs",
-        ["marketplace", "action", "job_id"],
-        unique=False,
-        schema="tenant",
-    )
-    op.create_index(
         "ix_marketplace_jobs_batch",
         "marketplace_jobs",
         ["batch_id", "job_id"],
