@@ -25,7 +25,9 @@ from stoflow_connector_sdk.errors import (
 from stoflow_connector_sdk.handlers import BaseJobHandler, DirectAPIJobHandler
 from stoflow_connector_sdk.http.client import MarketplaceHttpClient
 from stoflow_connector_sdk.http.failures import raise_for_common_status, retry_after_seconds
-from stoflow_connector_sdk.http.transport import effect_after
+from stoflow_connector_sdk.http.limits import RateLimiter
+from stoflow_connector_sdk.http.rates import Rate
+from stoflow_connector_sdk.http.transport import effect_after, effect_so_far
 from stoflow_connector_sdk.lease import Lease
 from stoflow_connector_sdk.results import Absent, FollowUp, Found, ProbeResult, TaskResult, Unclear
 from stoflow_connector_sdk.settings import ConnectorSettings
@@ -61,7 +63,9 @@ __all__ = [
     "PermanentError",
     "Priority",
     "ProbeResult",
+    "Rate",
     "RateLimitedError",
+    "RateLimiter",
     "RefreshedTokens",
     "RetryableError",
     "StopRequestedError",
@@ -74,6 +78,7 @@ __all__ = [
     "Violation",
     "current_task",
     "effect_after",
+    "effect_so_far",
     "raise_for_common_status",
     "retry_after_seconds",
     "run_connector",

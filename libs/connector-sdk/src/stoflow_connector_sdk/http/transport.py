@@ -144,6 +144,11 @@ def effect_after(request: httpx.Request) -> EffectOutcome:
     if isinstance(exchange, Exchange):
         return exchange.effect()
     # It never reached the transport, so only what came before it counts.
+    return effect_so_far()
+
+
+def effect_so_far() -> EffectOutcome:
+    """Returns what the requests of this attempt, the present one left aside, say about its effect."""
     task = current_task()
     return (
         EffectOutcome.UNKNOWN if task is not None and task.state.possible_effects else EffectOutcome.NOT_SENT
