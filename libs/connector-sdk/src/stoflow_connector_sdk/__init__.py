@@ -32,7 +32,14 @@ from stoflow_connector_sdk.lease import Lease
 from stoflow_connector_sdk.results import Absent, FollowUp, Found, ProbeResult, TaskResult, Unclear
 from stoflow_connector_sdk.settings import ConnectorSettings
 from stoflow_connector_sdk.specs import Once, Priority, TaskSpec
-from stoflow_connector_sdk.task import EffectGrant, EffectMode, TaskContext, TaskOutputs, current_task
+from stoflow_connector_sdk.task import (
+    EffectGrant,
+    EffectMode,
+    KnownListing,
+    TaskContext,
+    TaskOutputs,
+    current_task,
+)
 
 __all__ = [
     "Absent",
@@ -49,6 +56,7 @@ __all__ = [
     "ErrorClass",
     "FollowUp",
     "Found",
+    "KnownListing",
     "Lease",
     "LeaseTooShortError",
     "ListingChange",

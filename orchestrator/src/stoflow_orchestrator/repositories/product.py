@@ -65,18 +65,20 @@ _IMAGES = (
 )
 
 
-# What nobody published through us: a job that would list the product again must not begin.
-_FOUND_LISTINGS = (
+_LISTINGS = (
     select(
         func.jsonb_agg(
-            func.jsonb_build_array(Listing.account_id, Listing.site, Listing.remote_id), type_=JSONB()
+            aggregate_order_by(
+                func.jsonb_build_array(
+                    Listing.account_id, Listing.site, Listing.remote_id, Listing.state, Listing.link
+                ),
+                Listing.update_time.desc(),
+                Listing.listing_id.desc(),
+            ),
+            type_=JSONB(),
         )
     )
-    .where(
-        Listing.product_id == Product.product_id,
-        Listing.state.in_(("DRAFT", "LIVE")),
-        Listing.link.is_not(None),
-    )
+    .where(Listing.product_id == Product.product_id)
     .correlate(Product)
     .scalar_subquery()
 )
@@ -84,7 +86,7 @@ _FOUND_LISTINGS = (
 _FIELDS = [
     *((column.name, Any) for column in Product.__table__.columns),
     ("images", Any),
-    ("found_listings", Any),
+    ("listings", Any),
 ]
 _ProductTuple = NamedTuple("_ProductTuple", _FIELDS)  # type: ignore[misc]  # the model knows the columns
 
@@ -191,13 +193,13 @@ class ProductRepository:
     async def list_by_ids(self, product_ids: Sequence[UUID]) -> list[Any]:
         """Returns those of the products that exist, in no order, as plain tuples with names.
 
-        They carry `found_listings` as well: account, site and remote id of those that are linked and no job made.
+        They carry `listings` as well, newest first: account, site, remote id, state, and who linked it when no job did.
 
         Reading an attribute of SQLAlchemy's own rows takes ten times as long; a batch reads a quarter of a million.
         """
         # One array parameter: as many ids as callers like, and one statement text for any number of them.
         wanted = literal(list(product_ids), ARRAY(Uuid()))
-        products = _products().add_columns(_FOUND_LISTINGS.label("found_listings"))
+        products = _products().add_columns(_LISTINGS.label("listings"))
         found = await self._connection.execute(products.where(Product.product_id == any_(wanted)))
         return [_ProductTuple._make(row) for row in found]
 

@@ -134,7 +134,8 @@ async def _plan_jobs(
         if len(violations) >= MAX_VIOLATIONS:
             break
         if not violations:
-            assignment = TaskAssignment(product=snapshot).SerializeToString()
+            listings = snapshots[product_id].listings_on(submission.account_id, submission.site)
+            assignment = TaskAssignment(product=snapshot, listings=listings).SerializeToString()
             jobs.append(NewBatchJob(product_id, assignment, plans[images]))
     if violations:
         raise InvalidArgumentError(violations[:MAX_VIOLATIONS], reason="PRODUCT_REFUSED")

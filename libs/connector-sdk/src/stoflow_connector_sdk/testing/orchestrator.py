@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from prometheus_client import CollectorRegistry
@@ -109,6 +109,7 @@ class InMemoryOrchestrator:
         account_settings: Mapping[str, Any] | None = None,
         product: task_pb2.ProductSnapshot | None = None,
         max_retries: int = 3,
+        listings: Sequence[task_pb2.KnownListing] = (),
     ) -> JobRecord:
         """Creates a job and dispatches its first step.
 
@@ -126,6 +127,7 @@ class InMemoryOrchestrator:
             account_settings=account_settings or {},
             product=product,
             max_retries=max_retries,
+            listings=listings,
         )
         self.ledger.add(job, found)
         return job
