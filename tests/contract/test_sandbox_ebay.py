@@ -210,3 +210,28 @@ def test_injected_errors_conform(ebay: EbayClient, control: SandboxControl) -> N
     assert ebay.upload().json()["errors"][0]["errorId"] == 190000
     control.expire_access_tokens(username)
     assert ebay.call("GET", f"{INVENTORY}/offer/1").status_code == 401
+
+
+def test_orders_and_identity_conform(
+    ebay: EbayClient, control: SandboxControl, checker: ContractChecker
+) -> None:
+    """Orders in lists and by themselves, from purchase to cancellation, and the seller's identity conform."""
+    username = ebay.seller.username
+    listing_id = ebay.publish(ebay.stage("A2")).json()["listingId"]
+    placed = control.place_order(username, listing_id, quantity=1)
+    order = f"/sell/fulfillment/v1/order/{placed['orderId']}"
+    for change in (
+        {},
+        {"fulfillment": "FULFILLED"},
+        {"cancellation": "REQUESTED"},
+        {"cancellation": "COMPLETED"},
+    ):
+        control.change_order(username, placed["orderId"], **change)
+        listed = ebay.call("GET", "/sell/fulfillment/v1/order", params={"limit": "200", "offset": "0"})
+        assert [one["orderId"] for one in listed.json()["orders"]] == [placed["orderId"]]
+        assert ebay.call("GET", order).json()["orderId"] == placed["orderId"]
+    assert ebay.call("GET", "/sell/fulfillment/v1/order", params={"limit": "201"}).status_code == 400
+    assert ebay.call("GET", "/commerce/identity/v1/user").json()["username"] == username
+    assert checker.report()["getOrders"] == {"200": 4, "400": 1}
+    assert checker.report()["getOrder"] == {"200": 4}
+    assert checker.report()["getUser"] == {"200": 1}

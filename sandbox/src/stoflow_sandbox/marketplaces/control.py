@@ -187,6 +187,14 @@ class SandboxControl:
         counts: dict[str, dict[str, int]] = self.state(seller)["sellers"][seller]["created"]
         return counts
 
+    def place_order(self, username: str, listing_id: str, **options: Any) -> JsonObject:
+        """Let a buyer buy from a live eBay listing; options are quantity, buyer, payment. Returns the order."""
+        return self._do(_Ask("POST", f"sellers/{username}/orders", {"listing_id": listing_id} | options))
+
+    def change_order(self, username: str, order_id: str, **change: Any) -> JsonObject:
+        """Let an order go on: payment, fulfillment, cancellation, counts_as_change. Returns the order."""
+        return self._do(_Ask("POST", f"sellers/{username}/orders/{order_id}", change))
+
     def listing(self, listing_id: str) -> JsonObject:
         return self._do(_Ask("GET", f"listings/{listing_id}"))
 
@@ -281,6 +289,16 @@ class AsyncSandboxControl:
         """Return the numbers ever created: {"offers": {sku: n}, "listings": {sku: n}}."""
         counts: dict[str, dict[str, int]] = (await self.state(seller))["sellers"][seller]["created"]
         return counts
+
+    async def place_order(self, username: str, listing_id: str, **options: Any) -> JsonObject:
+        """Let a buyer buy from a live eBay listing; options are quantity, buyer, payment. Returns the order."""
+        return await self._do(
+            _Ask("POST", f"sellers/{username}/orders", {"listing_id": listing_id} | options)
+        )
+
+    async def change_order(self, username: str, order_id: str, **change: Any) -> JsonObject:
+        """Let an order go on: payment, fulfillment, cancellation, counts_as_change. Returns the order."""
+        return await self._do(_Ask("POST", f"sellers/{username}/orders/{order_id}", change))
 
     async def listing(self, listing_id: str) -> JsonObject:
         return await self._do(_Ask("GET", f"listings/{listing_id}"))

@@ -17,6 +17,7 @@ from stoflow_sandbox.marketplaces.control_routes import (
 )
 from stoflow_sandbox.marketplaces.ebay.control_routes import EbayControlRoutes
 from stoflow_sandbox.marketplaces.ebay.marketplace import EbayMarketplace
+from stoflow_sandbox.marketplaces.ebay.order_control import OrderControlRoutes
 from stoflow_sandbox.marketplaces.ebay.pages import Pages
 from stoflow_sandbox.marketplaces.ebay.state import World
 from stoflow_sandbox.marketplaces.ebay.store import FolderStore, MemoryStore
@@ -53,6 +54,7 @@ def make_app(settings: SandboxSettings) -> ASGIApp:
         *LogRoutes(log).routes(),
         *ClockRoutes(clock, "ebay").routes(),
         *EbayControlRoutes(marketplace).routes(),
+        *OrderControlRoutes(marketplace).routes(),
         *Pages(marketplace).routes(),
     ]
     beside = Starlette(routes=routes, lifespan=lifespan, exception_handlers=CONTROL_EXCEPTION_HANDLERS)

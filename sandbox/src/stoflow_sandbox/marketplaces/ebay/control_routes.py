@@ -7,6 +7,8 @@
 | POST /_sandbox/sellers/{username}/authorization_codes | answers a {"code"}, as after consent to {"scopes"} |
 | POST /_sandbox/sellers/{username}/revoke | withdraws consent: no token works any more |
 | POST /_sandbox/sellers/{username}/expire_access_tokens | ends the access tokens, not the refresh tokens |
+| POST /_sandbox/sellers/{username}/orders | lets a buyer buy; see `order_control` |
+| POST /_sandbox/sellers/{username}/orders/{order_id} | lets its payment, shipping or cancellation go on |
 | GET /_sandbox/state?seller= | items, offers, listings, images and the numbers ever created, by seller |
 | GET /_sandbox/listings/{listing_id} | one listing as buyers see it |
 """
@@ -116,6 +118,7 @@ def seller_state(seller: Seller) -> dict[str, Any]:
         "listings": {key: listing_view(seller, listing) for key, listing in seller.listings.items()},
         "images": {image_id: asdict(image) for image_id, image in seller.images.items()},
         "locations": seller.locations,
+        "orders": {order_id: asdict(order) for order_id, order in seller.orders.items()},
         "created": seller.created,
     }
 

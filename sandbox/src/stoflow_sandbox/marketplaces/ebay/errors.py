@@ -61,6 +61,20 @@ CATALOGUE: dict[int, tuple[tuple[str, str], str]] = {
     25802: (INVENTORY, "Input error. {}"),
     25803: (INVENTORY, "{} already exists."),
     25805: (INVENTORY, "{} Not Found."),
+    30500: (("API_FULFILLMENT", "APPLICATION"), "System error"),
+    30700: (("API_FULFILLMENT", "REQUEST"), "Invalid filter name: {}"),
+    30800: (("API_FULFILLMENT", "REQUEST"), "Invalid filter value {}"),
+    30810: (("API_FULFILLMENT", "REQUEST"), "Invalid date format"),
+    30820: (("API_FULFILLMENT", "REQUEST"), "Start date is missing"),
+    30830: (
+        ("API_FULFILLMENT", "REQUEST"),
+        "Time range between start date and end date must be within '2' years.",
+    ),
+    30840: (("API_FULFILLMENT", "REQUEST"), "Start date should be before end date"),
+    30850: (("API_FULFILLMENT", "REQUEST"), "Start and end dates can't be in the future"),
+    31000: (("API_FULFILLMENT", "REQUEST"), "Invalid offset: {}"),
+    31100: (("API_FULFILLMENT", "REQUEST"), "Invalid limit: {}"),
+    32100: (("API_FULFILLMENT", "REQUEST"), "Invalid order ID: {}"),
     46001: (("API_METADATA", "REQUEST"), "The specified marketplace ID was not found."),
     46002: (
         ("API_METADATA", "REQUEST"),
@@ -81,6 +95,13 @@ CATALOGUE: dict[int, tuple[tuple[str, str], str]] = {
     ),
     62008: (("API_TAXONOMY", "REQUEST"), "The specified category ID is the root for the category tree."),
     62009: (("API_TAXONOMY", "REQUEST"), "The specified category ID must be a leaf category."),
+    105000: (
+        ("API_ANALYTICS", "APPLICATION"),
+        (
+            "There was a problem with an eBay internal system or process. "
+            "Contact eBay developer support for assistance."
+        ),
+    ),
     190000: (
         ("API_MEDIA", "APPLICATION"),
         (
@@ -109,6 +130,15 @@ CATALOGUE: dict[int, tuple[tuple[str, str], str]] = {
         ("API_MEDIA", "REQUEST"),
         "No valid image can be downloaded from the provided imageUrl. Please refer to the documentation.",
     ),
+    195000: (
+        ("API_NOTIFICATION", "APPLICATION"),
+        (
+            "There was a problem with an eBay internal system or process. "
+            "Contact eBay developer support for assistance."
+        ),
+    ),
+    195001: (("API_NOTIFICATION", "REQUEST"), "The specified key id is invalid."),
+    520404: (("API_IDENTITY", "REQUEST"), "Not Found"),
 }
 
 LONG_MESSAGES = {
@@ -144,4 +174,10 @@ def system_error_id(path: str) -> int:
     """Return the id of the system error of the API that a path belongs to."""
     if path.startswith("/commerce/media/"):
         return 190000
-    return 20500 if path.startswith("/sell/account/") else 25001
+    beginnings = {
+        "/sell/account/": 20500,
+        "/sell/fulfillment/": 30500,
+        "/developer/analytics/": 105000,
+        "/commerce/notification/": 195000,
+    }
+    return next((number for prefix, number in beginnings.items() if path.startswith(prefix)), 25001)

@@ -18,6 +18,8 @@ INVENTORY = frozenset({f"{SCOPE}/sell.inventory"})
 INVENTORY_READ = INVENTORY | {f"{SCOPE}/sell.inventory.readonly"}
 ACCOUNT = frozenset({f"{SCOPE}/sell.account"})
 ACCOUNT_READ = ACCOUNT | {f"{SCOPE}/sell.account.readonly"}
+FULFILLMENT_READ = frozenset({f"{SCOPE}/sell.fulfillment", f"{SCOPE}/sell.fulfillment.readonly"})
+IDENTITY = frozenset({f"{SCOPE}/commerce.identity.readonly"})
 METADATA = PUBLIC | INVENTORY
 ASPECTS = PUBLIC | {f"{SCOPE}/metadata.insights"}
 

@@ -13,6 +13,7 @@ from stoflow_sandbox.marketplaces.ebay.listings import (
     revision_problems,
     start_listing,
 )
+from stoflow_sandbox.marketplaces.ebay.orders import sold_quantity
 from stoflow_sandbox.marketplaces.ebay.publication import publication_problems
 from stoflow_sandbox.marketplaces.ebay.shapes import OFFER, OFFER_UPDATE, conform
 from stoflow_sandbox.marketplaces.ebay.state import Offer, Seller
@@ -101,7 +102,7 @@ def offer_view(seller: Seller, offer: Offer) -> dict[str, Any]:
             "listingId": listing.listing_id,
             "listingStatus": listing.status,
             "listingOnHold": False,
-            "soldQuantity": 0,
+            "soldQuantity": sold_quantity(seller, listing.listing_id),
         }
     return view
 

@@ -4,7 +4,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stoflow_sandbox.marketplaces.ebay import account, images, items, locations, offers, prices, taxonomy
+from stoflow_sandbox.marketplaces.ebay import (
+    account,
+    images,
+    items,
+    locations,
+    offers,
+    orders,
+    prices,
+    taxonomy,
+    users,
+)
 from stoflow_sandbox.marketplaces.ebay.context import Context
 from stoflow_sandbox.marketplaces.ebay.errors import ebay_error, refuse
 from stoflow_sandbox.marketplaces.ebay.headers import content_locale, page_links, read_page
@@ -12,6 +22,8 @@ from stoflow_sandbox.marketplaces.ebay.oauth import (
     ACCOUNT,
     ACCOUNT_READ,
     ASPECTS,
+    FULFILLMENT_READ,
+    IDENTITY,
     INVENTORY,
     INVENTORY_READ,
     METADATA,
@@ -236,6 +248,24 @@ def _account() -> list[Operation]:
     ]  # fmt: skip
 
 
+def _selling() -> list[Operation]:
+    base = "/sell/fulfillment/v1/order"
+    return [
+        Operation(
+            "getOrders", "GET", base, FULFILLMENT_READ,
+            lambda request: orders.list_orders(request.seller, request.call, request.context.now),
+        ),
+        Operation(
+            "getOrder", "GET", f"{base}/{{orderId}}", FULFILLMENT_READ,
+            lambda request: orders.get_order(request.seller, request.path["orderId"]),
+        ),
+        Operation(
+            "getUser", "GET", "/commerce/identity/v1/user", IDENTITY,
+            lambda request: users.get_user(request.seller),
+        ),
+    ]  # fmt: skip
+
+
 def _reference() -> list[Operation]:
     tree = "/commerce/taxonomy/v1/category_tree/{tree_id}"
     return [
@@ -267,7 +297,7 @@ def _reference() -> list[Operation]:
     ]  # fmt: skip
 
 
-OPERATIONS = (*_inventory(), *_locations(), *_media(), *_account(), *_reference())
+OPERATIONS = (*_inventory(), *_locations(), *_media(), *_account(), *_selling(), *_reference())
 
 
 def find_operation(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:

@@ -12,6 +12,7 @@ from stoflow_sandbox.marketplaces.ebay.state import POLICY_KINDS, Seller, World
 
 SEED: dict[str, Any] = {
     "username": str,
+    "user_id": str,
     "client_id": str,
     "client_secret": str,
     "refresh_token": str,
@@ -63,6 +64,7 @@ def seed_seller(world: World, body: dict[str, Any]) -> Seller:
 def _settle(world: World, seller: Seller, seed: dict[str, Any]) -> None:
     seller.client_id = seed["client_id"]
     for name in (
+        "user_id",
         "registration_completed",
         "selling_limit",
         "access_token_seconds",
@@ -117,6 +119,7 @@ def seller_view(seller: Seller) -> dict[str, Any]:
         site.setdefault(f"{policy['kind']}PolicyId", policy["policyId"])
     return {
         "username": seller.username,
+        "user_id": seller.user_id,
         "client_id": seller.client_id,
         "refresh_token": next(reversed(seller.refresh_tokens), None),
         "scopes": next(reversed(seller.refresh_tokens.values()), []),

@@ -1,5 +1,6 @@
 """What the marketplace knows. Plain data: the rules change it, `store` keeps it, nothing here does either."""
 
+import secrets
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -62,6 +63,24 @@ class Listing:
 
 
 @dataclass(slots=True)
+class Order:
+    """What one buyer bought of one seller. `lines` are what the API shows of each, but for states; `cancellation`
+    is None or the one request there was.
+    """
+
+    order_id: str
+    buyer: str
+    marketplace_id: str
+    currency: str
+    creation_time: float
+    modified_time: float
+    lines: list[dict[str, Any]]
+    payment: str = "PAID"
+    fulfillment: str = "NOT_STARTED"
+    cancellation: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
 class Seller:
     """One seller, isolated from every other. `created` counts offers and listings ever made, by SKU."""
 
@@ -79,6 +98,8 @@ class Seller:
     offers: dict[str, Offer] = field(default_factory=dict)
     listings: dict[str, Listing] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    user_id: str = field(default_factory=lambda: secrets.token_hex(8))
     created: dict[str, dict[str, int]] = field(default_factory=lambda: {"offers": {}, "listings": {}})
     offer_ids: dict[OfferKey, str] = field(default_factory=dict)
     sku_offers: dict[str, list[str]] = field(default_factory=dict)
@@ -125,6 +146,9 @@ class Ids:
             "offer": 104_682_640_000,
             "listing": 110_555_000_000,
             "policy": 6_197_000_000,
+            "order": 3_456_789_000,
+            "order line": 10_066_550_000_000,
+            "cancellation": 5_000_000_000,
         }
     )
 
@@ -178,11 +202,13 @@ def seller_from_json(content: dict[str, Any]) -> Seller:
     plain = {
         name: value
         for name, value in content.items()
-        if name not in ("items", "offers", "listings", "images")
+        if name not in ("items", "offers", "listings", "images", "orders")
     }
     seller = Seller(**plain)
     seller.items = {sku: Item(**value) for sku, value in content["items"].items()}
     seller.listings = {listing_id: Listing(**value) for listing_id, value in content["listings"].items()}
+    # Files written before there were orders have none.
+    seller.orders = {order_id: Order(**value) for order_id, value in content.get("orders", {}).items()}
     for value in content["offers"].values():
         seller.add_offer(Offer(**value))
     for value in content["images"].values():
