@@ -222,7 +222,7 @@ def order_view(seller: Seller, order: Order, *, is_listed: bool) -> dict[str, An
         "orderFulfillmentStatus": order.fulfillment,
         "orderPaymentStatus": order.payment,
         "sellerId": seller.username,
-        "buyer": {"username": order.buyer},
+        "buyer": _buyer_view(order.buyer),
         "pricingSummary": {"priceSubtotal": total, "deliveryCost": _amount(order, 0), "total": total},
         "totalFeeBasisAmount": total,
         "cancelStatus": status,
@@ -231,6 +231,18 @@ def order_view(seller: Seller, order: Order, *, is_listed: bool) -> dict[str, An
         "fulfillmentHrefs": [],
         "lineItems": [_line_view(order, line) for line in order.lines],
         "salesRecordReference": str(list(seller.orders).index(order.order_id) + 1),
+    }
+
+
+def _buyer_view(username: str) -> dict[str, Any]:
+    """Return personal data as the API gives it: whoever keeps none of it can be seen to drop it."""
+    return {
+        "username": username,
+        "taxAddress": {"city": "Sampletown", "postalCode": "10115", "countryCode": "DE"},
+        "buyerRegistrationAddress": {
+            "fullName": f"Name of {username}",
+            "contactAddress": {"addressLine1": "1 Sample Street", "city": "Sampletown", "countryCode": "DE"},
+        },
     }
 
 
@@ -248,7 +260,11 @@ def _line_view(order: Order, line: dict[str, Any]) -> dict[str, Any]:
         "listingMarketplaceId": order.marketplace_id,
         "purchaseMarketplaceId": order.marketplace_id,
         "lineItemFulfillmentStatus": line["status"],
-        "lineItemFulfillmentInstructions": {"guaranteedDelivery": False},
+        "lineItemFulfillmentInstructions": {
+            "guaranteedDelivery": False,
+            "minEstimatedDeliveryDate": stamp(order.creation_time + 3 * DAY_SECONDS),
+            "maxEstimatedDeliveryDate": stamp(order.creation_time + 7 * DAY_SECONDS),
+        },
         "deliveryCost": {"shippingCost": _amount(order, 0)},
         "properties": {"buyerProtection": True},
         "appliedPromotions": [],
