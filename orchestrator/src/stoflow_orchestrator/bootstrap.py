@@ -286,7 +286,7 @@ def _add_servicers(
         preview_service_pb2_grpc.add_PreviewServiceServicer_to_server,
         PreviewServicer(PreviewService(tenants, submissions, snapshots, addresses)),
     )
-    server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
+    server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))  # type: ignore[abstract]
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)
     server.add(
         batch_service_pb2_grpc.add_BatchServiceServicer_to_server,
@@ -298,7 +298,7 @@ def _add_servicers(
     )
     server.add(
         connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
-        ConnectorServicer(connectors, CredentialService(database, tenants, box)),
+        ConnectorServicer(connectors, CredentialService(database, tenants, box)),  # type: ignore[abstract]
     )
     control = JobControl(pool, engine.on_commit, tenants, reading)
     server.add(

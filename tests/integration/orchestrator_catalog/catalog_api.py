@@ -144,7 +144,7 @@ class CatalogApi:
             price_service_pb2_grpc.add_PriceServiceServicer_to_server,
             PriceServicer(PriceService(database, directory, snapshots)),
         )
-        server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))
+        server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))  # type: ignore[abstract]
         channel = open_channel(await server.start())
         credentials = CredentialService(database, directory, box)
         return cls(database, server, channel, store, snapshots, credentials, resumed)

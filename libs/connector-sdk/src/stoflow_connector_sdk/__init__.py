@@ -6,7 +6,14 @@ from stoflow.common.v1.money_pb2 import Money
 from stoflow.connector.v1.task_pb2 import ListingChange, OrderChange, OrderLineChange
 
 from stoflow_connector_sdk.bootstrap import run_connector
-from stoflow_connector_sdk.credentials import RefreshedTokens, TokenRefresher
+from stoflow_connector_sdk.credentials import (
+    Authorization,
+    CodeExchanger,
+    ConnectedAccount,
+    OAuthDescription,
+    RefreshedTokens,
+    TokenRefresher,
+)
 from stoflow_connector_sdk.definition import ConnectorDefinition
 from stoflow_connector_sdk.errors import (
     AuthRequiredError,
@@ -18,6 +25,7 @@ from stoflow_connector_sdk.errors import (
     NeedsHumanError,
     PermanentError,
     RateLimitedError,
+    RateLimitScope,
     RetryableError,
     StopRequestedError,
     Violation,
@@ -40,11 +48,15 @@ from stoflow_connector_sdk.task import (
     TaskOutputs,
     current_task,
 )
+from stoflow_connector_sdk.webhooks import Hint, HintKind, WebhookAnswer, WebhookEndpoint, WebhookRequest
 
 __all__ = [
     "Absent",
     "AuthRequiredError",
+    "Authorization",
     "BaseJobHandler",
+    "CodeExchanger",
+    "ConnectedAccount",
     "ConnectorDefinition",
     "ConnectorError",
     "ConnectorSettings",
@@ -56,6 +68,8 @@ __all__ = [
     "ErrorClass",
     "FollowUp",
     "Found",
+    "Hint",
+    "HintKind",
     "KnownListing",
     "Lease",
     "LeaseTooShortError",
@@ -64,6 +78,7 @@ __all__ = [
     "MarketplaceHttpClient",
     "Money",
     "NeedsHumanError",
+    "OAuthDescription",
     "Once",
     "OrderChange",
     "OrderLineChange",
@@ -72,6 +87,7 @@ __all__ = [
     "Priority",
     "ProbeResult",
     "Rate",
+    "RateLimitScope",
     "RateLimitedError",
     "RateLimiter",
     "RefreshedTokens",
@@ -84,6 +100,9 @@ __all__ = [
     "TokenRefresher",
     "Unclear",
     "Violation",
+    "WebhookAnswer",
+    "WebhookEndpoint",
+    "WebhookRequest",
     "current_task",
     "effect_after",
     "effect_so_far",

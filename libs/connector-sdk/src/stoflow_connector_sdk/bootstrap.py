@@ -12,8 +12,10 @@ from prometheus_client import CollectorRegistry
 from stoflow_connector_sdk.definition import ConnectorDefinition
 from stoflow_connector_sdk.errors import DefinitionError
 from stoflow_connector_sdk.http.record import record_exchanges
+from stoflow_connector_sdk.http.webhooks import webhook_routes
 from stoflow_connector_sdk.runtime.commands import CommandSource
 from stoflow_connector_sdk.runtime.connector_runtime import ConnectorRuntime
+from stoflow_connector_sdk.runtime.hints import HintSubmitter
 from stoflow_connector_sdk.runtime.metrics import ConnectorMetrics
 from stoflow_connector_sdk.settings import ConnectorSettings
 from stoflow_service_kit.grpc_channel import open_channel
@@ -59,13 +61,15 @@ async def start_connector(
         lifecycle.on_drain("close connector", closer)
     registry = new_registry()
     server = GrpcServer(settings.grpc_address, registry)
-    http = HttpServer(settings.http_address, create_app(registry, lambda: server.is_serving))
+    channel = open_channel(settings.orchestrator_address)
+    hints = HintSubmitter(channel, definition.marketplace)
+    routes = webhook_routes(definition.webhooks, hints.submit)
+    http = HttpServer(settings.http_address, create_app(registry, lambda: server.is_serving, routes))
+    lifecycle.on_drain("orchestrator channel", channel.close)
     http_address = await http.start()
     lifecycle.on_drain("http", http.stop)
     grpc_address = await server.start()
     lifecycle.on_drain("grpc", lambda: server.drain(1.0))
-    channel = open_channel(settings.orchestrator_address)
-    lifecycle.on_drain("orchestrator channel", channel.close)
     runtime = await _make_runtime(definition, settings, lifecycle, registry, channel)
     await runtime.start()
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from stoflow.connector.v1.manifest_pb2 import Manifest
 
-from stoflow_connector_sdk.credentials import TokenRefresher
+from stoflow_connector_sdk.connection import ConnectHandler
+from stoflow_connector_sdk.credentials import CodeExchanger, OAuthDescription, TokenRefresher
 from stoflow_connector_sdk.errors import DefinitionError
 from stoflow_connector_sdk.handlers import BaseJobHandler
 from stoflow_connector_sdk.manifest import build_manifest, definition_problems
+from stoflow_connector_sdk.webhooks import WebhookEndpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +24,17 @@ class ConnectorDefinition:
         marketplace: Name to register as: "ebay".
         display_name: Name for people: "eBay".
         version: Names the manifest's content for ever: another content needs another version.
-        handlers: One an action.
+        handlers: One an action; "connect" is the SDK's own.
         account_settings_schema: JSON Schema of an account's settings; None accepts none.
         token_refresher: How to refresh access tokens; None for a marketplace without OAuth.
+        oauth: Where sellers authorize us; None for a marketplace without OAuth. Not part of what a version names.
+        code_exchanger: What makes tokens of their consent; given with `oauth`.
         supported_versions: Earlier manifest versions whose tasks it can still run.
         default_mappings: The marketplace's own values of reference attributes, used where an operator has
             set no
             other: `{"category": {"clothing/women/dresses": "63861"}, "condition": {"VERY_GOOD": "..."}}`.
         closers: Called at the end, such as `client.aclose`.
+        webhooks: Where the marketplace sends notifications.
     """
 
     marketplace: str
@@ -38,14 +43,24 @@ class ConnectorDefinition:
     handlers: Sequence[BaseJobHandler]
     account_settings_schema: Mapping[str, Any] | None = None
     token_refresher: TokenRefresher | None = None
+    oauth: OAuthDescription | None = None
+    code_exchanger: CodeExchanger | None = None
     supported_versions: Sequence[str] = ()
     default_mappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     closers: Sequence[Callable[[], Awaitable[None]]] = ()
+    webhooks: Sequence[WebhookEndpoint] = ()
+
+    @cached_property
+    def all_handlers(self) -> Sequence[BaseJobHandler]:
+        """The connector's own handlers, and the SDK's for the connection of accounts."""
+        if self.code_exchanger is None:
+            return tuple(self.handlers)
+        return (*self.handlers, ConnectHandler(self.code_exchanger))
 
     @cached_property
     def handlers_by_action(self) -> Mapping[str, BaseJobHandler]:
-        """The handlers by their actions."""
-        return {handler.action: handler for handler in self.handlers}
+        """All handlers by their actions."""
+        return {handler.action: handler for handler in self.all_handlers}
 
     def registered_as(self, marketplace: str) -> "ConnectorDefinition":
         """Returns the same connector under another marketplace name, such as "ebay-sandbox"."""

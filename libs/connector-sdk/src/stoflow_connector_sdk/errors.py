@@ -36,6 +36,14 @@ class EffectOutcome(enum.IntEnum):
     """It happened, although the attempt failed."""
 
 
+class RateLimitScope(enum.IntEnum):
+    """Whom a limit holds back; the numbers are those of stoflow.common.v1.RateLimitScope."""
+
+    JOB = 0
+    ACCOUNT = 1
+    MARKETPLACE = 2
+
+
 class ErrorClass(enum.IntEnum):
     """What the orchestrator does about a failure; the numbers are those of stoflow.common.v1.ErrorClass."""
 
@@ -113,6 +121,39 @@ class RateLimitedError(ConnectorError):
     """The marketplace asked to slow down."""
 
     error_class = ErrorClass.RATE_LIMITED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: RateLimitScope = RateLimitScope.JOB,
+        effect: EffectOutcome = EffectOutcome.UNKNOWN,
+        code: str = "",
+        http_status: int = 0,
+        raw_body: str | bytes = "",
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        """Describes the failure.
+
+        Args:
+            scope: Whom the limit holds back until `retry_after_seconds` are over: with ACCOUNT all jobs of the
+                account, with MARKETPLACE all jobs of the marketplace, since the limit is our application's.
+            message: As of every ConnectorError, like what follows.
+            effect: What is known of the effect.
+            code: The marketplace's error code.
+            http_status: Status of its answer.
+            raw_body: Its answer.
+            retry_after_seconds: Least time to wait.
+        """
+        super().__init__(
+            message,
+            effect=effect,
+            code=code,
+            http_status=http_status,
+            raw_body=raw_body,
+            retry_after_seconds=retry_after_seconds,
+        )
+        self.scope = scope
 
 
 class AuthRequiredError(ConnectorError):

@@ -1,6 +1,7 @@
 """From handlers to the manifest that the orchestrator plans jobs from."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from jsonschema.exceptions import SchemaError
 from stoflow.connector.v1 import manifest_pb2
 from stoflow.jobs.v1 import job_pb2
 
+from stoflow_connector_sdk.connection import CONNECT_ACTION
 from stoflow_connector_sdk.handlers import BaseJobHandler
 from stoflow_connector_sdk.resolution import resolve
 from stoflow_connector_sdk.specs import TaskSpec
@@ -18,26 +20,37 @@ from stoflow_connector_sdk.specs import TaskSpec
 if TYPE_CHECKING:
     from stoflow_connector_sdk.definition import ConnectorDefinition
 
+_WEBHOOK_PATH = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
 
 def build_manifest(definition: "ConnectorDefinition") -> manifest_pb2.Manifest:
     """Builds the manifest; the same definition gives the same bytes."""
-    return manifest_pb2.Manifest(
+    manifest = manifest_pb2.Manifest(
         marketplace=definition.marketplace,
         version=definition.version,
         display_name=definition.display_name,
         account_settings_schema=_schema_text(definition.account_settings_schema),
-        actions=[_action(handler) for handler in definition.handlers],
+        actions=[_action(handler) for handler in definition.all_handlers],
         default_mappings=[
             manifest_pb2.DefaultMapping(attribute=attribute, key=key, value=value)
             for attribute, values in sorted(definition.default_mappings.items())
             for key, value in sorted(values.items())
         ],
     )
+    if definition.oauth is not None:
+        oauth = manifest.oauth
+        oauth.authorize_url = definition.oauth.authorize_url
+        oauth.client_id = definition.oauth.client_id
+        oauth.scopes.extend(definition.oauth.scopes)
+        oauth.pkce = definition.oauth.pkce
+        oauth.extra_parameters.update(definition.oauth.extra_parameters)
+    return manifest
 
 
 def definition_problems(definition: "ConnectorDefinition") -> list[str]:
     """Returns one sentence for each mistake in a definition."""
     problems = _schema_problems("account_settings_schema", definition.account_settings_schema)
+    problems += _connection_problems(definition)
     for handler in definition.handlers:
         owner = type(handler).__name__
         if not getattr(handler, "action", ""):
@@ -57,6 +70,25 @@ def definition_problems(definition: "ConnectorDefinition") -> list[str]:
         found = violation.proto.field
         path = ".".join(_element(element) for element in found.elements) if found is not None else ""
         problems.append(f"manifest {path or 'as a whole'}: {violation.proto.message}")
+    return problems
+
+
+def _connection_problems(definition: "ConnectorDefinition") -> list[str]:
+    problems = []
+    if (definition.oauth is None) != (definition.code_exchanger is None):
+        problems.append("oauth and code_exchanger belong together: give both or neither")
+    if definition.code_exchanger is not None and any(
+        getattr(handler, "action", "") == CONNECT_ACTION for handler in definition.handlers
+    ):
+        problems.append(f"the action {CONNECT_ACTION!r} is the SDK's own, for the code_exchanger")
+    paths = [endpoint.path for endpoint in definition.webhooks]
+    problems += [
+        f"webhook path {path!r} must be of letters, digits, dots, dashes and single slashes"
+        for path in paths
+        if not _WEBHOOK_PATH.fullmatch(path)
+    ]
+    if len(set(paths)) < len(paths):
+        problems.append("each webhook needs a path of its own")
     return problems
 
 

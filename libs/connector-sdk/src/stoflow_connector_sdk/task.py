@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from stoflow.catalog.v1.listing_pb2 import ListingState
 from stoflow.catalog.v1.product_pb2 import Product, ProductImage
 
+from stoflow_connector_sdk.credentials import Authorization, CodeExchanger
 from stoflow_connector_sdk.errors import StopRequestedError
 from stoflow_connector_sdk.lease import Lease
 from stoflow_service_kit.clock import Clock, SystemClock
@@ -108,6 +109,17 @@ class TokenSource(Protocol):
     """Gives access tokens of the accounts whose tasks run here."""
 
     async def get_access_token(self, task: "TaskContext", refused: str = "") -> str: ...
+
+
+@runtime_checkable
+class AuthorizationSource(Protocol):
+    """Gives the authorization codes of connect tasks that run here, and saves what they are exchanged for."""
+
+    async def get_authorization(self, task: "TaskContext") -> Authorization | None: ...
+
+    async def connect_account(
+        self, task: "TaskContext", authorization: Authorization, exchanger: CodeExchanger
+    ) -> None: ...
 
 
 class AttemptState:
@@ -234,6 +246,30 @@ class TaskContext:
         if self.token_source is None:
             raise LookupError("this context was made without a token source")
         return await self.token_source.get_access_token(self, refused)
+
+    async def get_authorization(self) -> Authorization | None:
+        """Returns the authorization code that this connect task is to exchange; None when an earlier attempt has.
+
+        Raises:
+            PermanentError: There is no code any more; the seller must begin again.
+            RetryableError: None can be had now.
+        """
+        return await self._authorizations().get_authorization(self)
+
+    async def connect_account(self, authorization: Authorization, exchanger: CodeExchanger) -> None:
+        """Exchanges a code and saves what it gives; neither stops halfway when this attempt is interrupted.
+
+        Raises:
+            PermanentError: The marketplace refused the code, or the orchestrator who consented.
+            RetryableError: One of them did not answer.
+        """
+        await self._authorizations().connect_account(self, authorization, exchanger)
+
+    def _authorizations(self) -> AuthorizationSource:
+        source: object = self.token_source
+        if not isinstance(source, AuthorizationSource):
+            raise LookupError("this context was made without a source of authorizations")
+        return source
 
     async def wait(self, seconds: float) -> None:
         """Waits within the attempt, for instance for an asynchronous import at the marketplace.

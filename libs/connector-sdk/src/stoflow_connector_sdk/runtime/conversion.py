@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import task_pb2
 
-from stoflow_connector_sdk.errors import ConnectorError, PermanentError
+from stoflow_connector_sdk.errors import ConnectorError, PermanentError, RateLimitedError
 from stoflow_connector_sdk.lease import Lease
 from stoflow_connector_sdk.redaction import remove_secrets
 from stoflow_connector_sdk.results import FollowUp, TaskResult
@@ -197,6 +197,8 @@ def failure_message(error: ConnectorError) -> failure_pb2.Failure:
                 description=_text(violation.description, 2000),
                 code=_text(violation.code, 100),
             )
+    if isinstance(error, RateLimitedError):
+        failure.rate_limit_scope = failure_pb2.RateLimitScope.ValueType(error.scope)
     if error.retry_after_seconds is not None:
         seconds = min(max(error.retry_after_seconds, 0), _MAX_RETRY_AFTER_SECONDS)
         failure.retry_after.FromNanoseconds(int(seconds * 1e9))

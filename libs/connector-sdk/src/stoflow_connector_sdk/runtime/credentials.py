@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import grpc
 from stoflow.connector.v1 import connector_service_pb2 as pb
 
-from stoflow_connector_sdk.credentials import RefreshedTokens, TokenRefresher
+from stoflow_connector_sdk.credentials import Authorization, CodeExchanger, RefreshedTokens, TokenRefresher
 from stoflow_connector_sdk.errors import AuthRequiredError, ConnectorError, EffectOutcome, RetryableError
 from stoflow_connector_sdk.redaction import known_secrets, remove_secrets
+from stoflow_connector_sdk.runtime.authorizations import AuthorizationBroker
 from stoflow_connector_sdk.runtime.calls import CALL_TIMEOUT_SECONDS, CallError, OrchestratorClient
 from stoflow_connector_sdk.task import TaskContext
 from stoflow_service_kit.clock import Clock
@@ -54,6 +55,7 @@ class CredentialBroker:
         self._instance_id = instance_id
         self._refresher = refresher
         self._clock = clock
+        self._authorizations = AuthorizationBroker(client, instance_id)
         self._accounts: OrderedDict[tuple[int, str], _Account] = OrderedDict()
         self._refreshes: set[asyncio.Task[str]] = set()
 
@@ -77,10 +79,23 @@ class CredentialBroker:
             error.effect = _effect_of(task)
             raise
 
+    async def get_authorization(self, task: TaskContext) -> Authorization | None:
+        """Returns the code that a connect task is to exchange; None when an earlier attempt has."""
+        return await self._authorizations.get_authorization(task)
+
+    async def connect_account(
+        self, task: TaskContext, authorization: Authorization, exchanger: CodeExchanger
+    ) -> None:
+        """Exchanges a code and saves what it gives."""
+        await self._authorizations.connect_account(task, authorization, exchanger)
+        # Those of before are worth nothing.
+        self._accounts.pop((task.tenant_id, task.account_id), None)
+
     async def close(self) -> None:
-        """Lets refreshes that run come to their end: a rotated token that is not saved is lost."""
+        """Lets refreshes and exchanges that run come to their end: a token that is not saved is lost."""
         if self._refreshes:
             await asyncio.wait(self._refreshes, timeout=CALL_TIMEOUT_SECONDS)
+        await self._authorizations.close()
 
     def _account(self, task: TaskContext) -> _Account:
         key = (task.tenant_id, task.account_id)

@@ -4,12 +4,14 @@ from stoflow_connector_sdk.testing.contexts import FixedTokens, make_task_contex
 from stoflow_connector_sdk.testing.harness import run_against
 from stoflow_connector_sdk.testing.ledger import EffectRecord, JobRecord, TaskRecord
 from stoflow_connector_sdk.testing.orchestrator import InMemoryOrchestrator
+from stoflow_connector_sdk.testing.vault import PendingAuthorization
 
 __all__ = [
     "EffectRecord",
     "FixedTokens",
     "InMemoryOrchestrator",
     "JobRecord",
+    "PendingAuthorization",
     "TaskRecord",
     "make_task_context",
     "run_against",

@@ -14,7 +14,7 @@ from stoflow_connector_sdk.runtime.commands import CommandSource
 from stoflow_connector_sdk.testing.commands import MemoryQueue
 from stoflow_connector_sdk.testing.ledger import JobRecord, Ledger, TaskRecord
 from stoflow_connector_sdk.testing.servicer import Fault, MemoryConnectorServicer, unavailable
-from stoflow_connector_sdk.testing.vault import AccountTokens, TokenVault
+from stoflow_connector_sdk.testing.vault import AccountTokens, PendingAuthorization, TokenVault
 from stoflow_service_kit.errors import ServiceError
 from stoflow_service_kit.grpc_server import GrpcServer
 
@@ -96,6 +96,19 @@ class InMemoryOrchestrator:
         tokens = AccountTokens(access_token, refresh_token, time.time() + expires_in_seconds)
         self.vault.accounts[account_id] = tokens
         return tokens
+
+    def add_authorization(
+        self,
+        account_id: str,
+        *,
+        code: str,
+        redirect_uri: str = "https://app.test/connected",
+        code_verifier: str = "",
+    ) -> PendingAuthorization:
+        """Stores a code, as CompleteConnect does; a job with the action "connect" exchanges it."""
+        pending = PendingAuthorization(code, redirect_uri, code_verifier, str(uuid.uuid4()))
+        self.vault.authorizations[account_id] = pending
+        return pending
 
     def submit(
         self,

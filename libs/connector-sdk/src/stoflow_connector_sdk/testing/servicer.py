@@ -41,6 +41,7 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         slots: What each instance's last heartbeat said.
         drained: Instances that their next heartbeat tells to ask for no more commands.
         released: How many leases were given back.
+        hints: Hints taken, by marketplace and hint_id.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         self.slots: dict[str, int] = {}
         self.drained: set[str] = set()
         self.released = 0
+        self.hints: dict[tuple[str, str], pb.SubmitHintRequest] = {}
         self.changed = asyncio.Event()
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._ledger = ledger
@@ -160,6 +162,35 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         fault = self._begin("SaveCredentials", request)
         self._vault.save(request)
         return _answer(fault, pb.SaveCredentialsResponse())
+
+    async def GetAuthorization(  # noqa: N802 - the contract's name
+        self,
+        request: pb.GetAuthorizationRequest,
+        context: _Context,  # noqa: ARG002
+    ) -> pb.GetAuthorizationResponse:
+        fault = self._begin("GetAuthorization", request)
+        job = self._ledger.holds(request.job_id, request.task_id, request.lease_token)
+        if job is None or job.account_id != request.account_id or job.action != "connect":
+            raise FailedPreconditionError("No lease.", reason="LEASE_REQUIRED")
+        return _answer(fault, self._vault.authorize(request.account_id))
+
+    async def SubmitHint(  # noqa: N802 - the contract's name
+        self,
+        request: pb.SubmitHintRequest,
+        context: _Context,  # noqa: ARG002
+    ) -> pb.SubmitHintResponse:
+        fault = self._begin("SubmitHint", request)
+        key = (request.marketplace, request.hint_id)
+        is_new = key not in self.hints
+        self.hints.setdefault(key, request)
+        return _answer(fault, pb.SubmitHintResponse(is_new=is_new, account_count=int(is_new)))
+
+    async def EraseAccountData(  # noqa: N802 - the contract's name
+        self,
+        request: pb.EraseAccountDataRequest,
+        context: _Context,  # noqa: ARG002
+    ) -> pb.EraseAccountDataResponse:
+        return _answer(self._begin("EraseAccountData", request), pb.EraseAccountDataResponse())
 
 
 def unavailable() -> ServiceError:

@@ -20,6 +20,20 @@ class AccountTokens:
     grant_id: str = ""
     grant_holder: str = ""
     grant_end: float = 0.0
+    remote_account_id: str = ""
+    connected: pb.ConnectedAccount | None = None
+
+
+@dataclass(eq=False)
+class PendingAuthorization:
+    """A code that waits for its exchange; `refusal` is what the connector said of it in the end."""
+
+    code: str
+    redirect_uri: str
+    code_verifier: str
+    grant_id: str
+    is_done: bool = False
+    refusal: str | None = None
 
 
 class TokenVault:
@@ -27,6 +41,7 @@ class TokenVault:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.accounts: dict[str, AccountTokens] = {}
+        self.authorizations: dict[str, PendingAuthorization] = {}
         self.grants = 0
         self.grant_seconds = 10.0
         self.retry_seconds = 0.05
@@ -63,6 +78,10 @@ class TokenVault:
         Raises:
             FailedPreconditionError: The grant is another's, or over.
         """
+        pending = self.authorizations.get(request.account_id)
+        if pending is not None and pending.grant_id == request.grant_id:
+            self._connect(pending, request)
+            return
         tokens = self.accounts[request.account_id]
         if tokens.grant_id != request.grant_id:
             raise FailedPreconditionError("The grant is lost.", reason="GRANT_LOST")
@@ -73,3 +92,40 @@ class TokenVault:
             tokens.expires_at = request.refreshed.access_token_expire_time.ToNanoseconds() / 1e9
         elif request.HasField("refused"):
             tokens.is_reconnect_required = True
+
+    def authorize(self, account_id: str) -> pb.GetAuthorizationResponse:
+        """Gives out a code that waits.
+
+        Raises:
+            FailedPreconditionError: There is none, or it was refused.
+        """
+        pending = self.authorizations.get(account_id)
+        if pending is None or pending.refusal is not None:
+            raise FailedPreconditionError("Begin again.", reason="AUTHORIZATION_GONE")
+        response = pb.GetAuthorizationResponse()
+        if pending.is_done:
+            response.already_connected.SetInParent()
+            return response
+        response.authorization.grant_id = pending.grant_id
+        response.authorization.code = pending.code
+        response.authorization.redirect_uri = pending.redirect_uri
+        response.authorization.code_verifier = pending.code_verifier
+        return response
+
+    def _connect(self, pending: PendingAuthorization, request: pb.SaveCredentialsRequest) -> None:
+        if not request.HasField("connected"):
+            pending.refusal = request.refused.message
+            return
+        connected = request.connected
+        stored = self.accounts.get(request.account_id)
+        if stored is not None and stored.remote_account_id not in ("", connected.remote_account_id):
+            pending.refusal = "another seller"
+            raise FailedPreconditionError("Another seller consented.", reason="REMOTE_ACCOUNT_MISMATCH")
+        pending.is_done = True
+        self.accounts[request.account_id] = AccountTokens(
+            connected.tokens.access_token,
+            connected.tokens.refresh_token,
+            connected.tokens.access_token_expire_time.ToNanoseconds() / 1e9,
+            remote_account_id=connected.remote_account_id,
+            connected=connected,
+        )

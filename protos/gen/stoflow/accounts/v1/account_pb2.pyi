@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -33,6 +34,12 @@ class _AccountStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountS
     """Its jobs run."""
     ACCOUNT_STATE_RECONNECT_REQUIRED: _AccountState.ValueType  # 2
     """The marketplace refused its credentials; its jobs wait until it is connected again."""
+    ACCOUNT_STATE_CONNECTING: _AccountState.ValueType  # 3
+    """Its seller has not authorized it yet: BeginConnect made it, and CompleteConnect's job makes it CONNECTED. When the
+    consent is denied, cancelled, over or worth nothing, the account is gone again.
+    """
+    ACCOUNT_STATE_ERASED: _AccountState.ValueType  # 4
+    """The marketplace said that the seller's account is gone; what identified the seller is erased."""
 
 class AccountState(_AccountState, metaclass=_AccountStateEnumTypeWrapper):
     """Whether an account can be worked for."""
@@ -43,7 +50,37 @@ ACCOUNT_STATE_CONNECTED: AccountState.ValueType  # 1
 """Its jobs run."""
 ACCOUNT_STATE_RECONNECT_REQUIRED: AccountState.ValueType  # 2
 """The marketplace refused its credentials; its jobs wait until it is connected again."""
+ACCOUNT_STATE_CONNECTING: AccountState.ValueType  # 3
+"""Its seller has not authorized it yet: BeginConnect made it, and CompleteConnect's job makes it CONNECTED. When the
+consent is denied, cancelled, over or worth nothing, the account is gone again.
+"""
+ACCOUNT_STATE_ERASED: AccountState.ValueType  # 4
+"""The marketplace said that the seller's account is gone; what identified the seller is erased."""
 Global___AccountState: _TypeAlias = AccountState  # noqa: Y015
+
+class _SyncKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SyncKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SYNC_KIND_UNSPECIFIED: _SyncKind.ValueType  # 0
+    """Not set."""
+    SYNC_KIND_ORDERS: _SyncKind.ValueType  # 1
+    """Orders, by the action "sync_orders"."""
+    SYNC_KIND_LISTINGS: _SyncKind.ValueType  # 2
+    """Listings, by the action "sync_listings"."""
+
+class SyncKind(_SyncKind, metaclass=_SyncKindEnumTypeWrapper):
+    """What is synchronized."""
+
+SYNC_KIND_UNSPECIFIED: SyncKind.ValueType  # 0
+"""Not set."""
+SYNC_KIND_ORDERS: SyncKind.ValueType  # 1
+"""Orders, by the action "sync_orders"."""
+SYNC_KIND_LISTINGS: SyncKind.ValueType  # 2
+"""Listings, by the action "sync_listings"."""
+Global___SyncKind: _TypeAlias = SyncKind  # noqa: Y015
 
 @_typing.final
 class OAuthCredentials(_message.Message):
@@ -92,6 +129,8 @@ class Account(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    REMOTE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_END_TIME_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Identifies the account within the tenant."""
     tenant_id: _builtins.int
@@ -102,6 +141,10 @@ class Account(_message.Message):
     """Name for people."""
     state: Global___AccountState.ValueType
     """Whether its jobs run."""
+    remote_account_id: _builtins.str
+    """The marketplace's own id of the seller, unique among the tenant's accounts of the marketplace; empty when it is not
+    known, as for an account that was created from credentials without it.
+    """
     @_builtins.property
     def sites(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The sites it sells on, the default first: ["EBAY_US"]; empty for a marketplace with only one site."""
@@ -118,6 +161,10 @@ class Account(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was changed last."""
 
+    @_builtins.property
+    def rate_limit_end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the marketplace's limits hold all of the account's jobs back; absent when they do not."""
+
     def __init__(
         self,
         *,
@@ -130,11 +177,51 @@ class Account(_message.Message):
         settings: _struct_pb2.Struct | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        remote_account_id: _builtins.str = ...,
+        rate_limit_end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "rate_limit_end_time", b"rate_limit_end_time", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "create_time", b"create_time", "display_name", b"display_name", "marketplace", b"marketplace", "settings", b"settings", "sites", b"sites", "state", b"state", "tenant_id", b"tenant_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "create_time", b"create_time", "display_name", b"display_name", "marketplace", b"marketplace", "rate_limit_end_time", b"rate_limit_end_time", "remote_account_id", b"remote_account_id", "settings", b"settings", "sites", b"sites", "state", b"state", "tenant_id", b"tenant_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Account: _TypeAlias = Account  # noqa: Y015
+
+@_typing.final
+class SyncPolicy(_message.Message):
+    """Whether and how often an account is synchronized by itself, where its marketplace has the action."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    IS_AUTOMATIC_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    NEXT_TIME_FIELD_NUMBER: _builtins.int
+    kind: Global___SyncKind.ValueType
+    """What is synchronized."""
+    is_automatic: _builtins.bool
+    """Whether it happens by itself; hints of the marketplace bring a sync about all the same."""
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Time between two syncs; each varies by a tenth, so that accounts do not come all at once."""
+
+    @_builtins.property
+    def next_time(self) -> _timestamp_pb2.Timestamp:
+        """When the next one is due; absent when none is planned."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___SyncKind.ValueType = ...,
+        is_automatic: _builtins.bool = ...,
+        interval: _duration_pb2.Duration | None = ...,
+        next_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "next_time", b"next_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "is_automatic", b"is_automatic", "kind", b"kind", "next_time", b"next_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncPolicy: _TypeAlias = SyncPolicy  # noqa: Y015

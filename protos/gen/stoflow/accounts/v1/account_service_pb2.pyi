@@ -5,10 +5,13 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from stoflow.accounts.v1 import account_pb2 as _account_pb2
+from stoflow.jobs.v1 import job_pb2 as _job_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -33,6 +36,7 @@ class CreateAccountRequest(_message.Message):
     SITES_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     CREDENTIALS_FIELD_NUMBER: _builtins.int
+    REMOTE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUID chosen by the caller; repeating it repeats the answer."""
     tenant_id: _builtins.int
@@ -41,6 +45,10 @@ class CreateAccountRequest(_message.Message):
     """The marketplace's registered name."""
     display_name: _builtins.str
     """Name for people."""
+    remote_account_id: _builtins.str
+    """The marketplace's own id of the seller; empty when the caller does not know it: then hints of the marketplace do
+    not reach the account until it is connected again.
+    """
     @_builtins.property
     def sites(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The sites it sells on, the default first."""
@@ -63,10 +71,11 @@ class CreateAccountRequest(_message.Message):
         sites: _abc.Iterable[_builtins.str] | None = ...,
         settings: _struct_pb2.Struct | None = ...,
         credentials: _account_pb2.OAuthCredentials | None = ...,
+        remote_account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "display_name", b"display_name", "marketplace", b"marketplace", "request_id", b"request_id", "settings", b"settings", "sites", b"sites", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "display_name", b"display_name", "marketplace", b"marketplace", "remote_account_id", b"remote_account_id", "request_id", b"request_id", "settings", b"settings", "sites", b"sites", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -263,3 +272,336 @@ class ListAccountsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccountsResponse: _TypeAlias = ListAccountsResponse  # noqa: Y015
+
+@_typing.final
+class BeginConnectRequest(_message.Message):
+    """Request of BeginConnect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    SITES_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    REDIRECT_URI_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that owns the account."""
+    marketplace: _builtins.str
+    """A new account of the marketplace with this registered name."""
+    account_id: _builtins.str
+    """This account, again."""
+    display_name: _builtins.str
+    """Name for people of a new account; empty takes the seller's name at the marketplace."""
+    redirect_uri: _builtins.str
+    """Where the marketplace sends the seller back to, as it is registered there; for eBay the RuName."""
+    @_builtins.property
+    def sites(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sites that a new account sells on, the default first; empty takes those that the marketplace names."""
+
+    @_builtins.property
+    def settings(self) -> _struct_pb2.Struct:
+        """What the marketplace needs to know of a new account, by the account schema of its manifest; absent leaves it to the
+        connector, which may learn it from the marketplace.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        marketplace: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        sites: _abc.Iterable[_builtins.str] | None = ...,
+        settings: _struct_pb2.Struct | None = ...,
+        redirect_uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "marketplace", b"marketplace", "settings", b"settings", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "display_name", b"display_name", "marketplace", b"marketplace", "redirect_uri", b"redirect_uri", "request_id", b"request_id", "settings", b"settings", "sites", b"sites", "target", b"target", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["marketplace", "account_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___BeginConnectRequest: _TypeAlias = BeginConnectRequest  # noqa: Y015
+
+@_typing.final
+class BeginConnectResponse(_message.Message):
+    """Response of BeginConnect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    CONSENT_URL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    consent_url: _builtins.str
+    """Where to send the seller."""
+    state: _builtins.str
+    """What the marketplace gives back with the code; it must reach CompleteConnect of the same tenant. It is a secret of
+    the caller and this seller.
+    """
+    @_builtins.property
+    def account(self) -> _account_pb2.Account:
+        """The account: CONNECTING, or as it is while it is connected again."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the state holds."""
+
+    def __init__(
+        self,
+        *,
+        account: _account_pb2.Account | None = ...,
+        consent_url: _builtins.str = ...,
+        state: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "consent_url", b"consent_url", "expire_time", b"expire_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginConnectResponse: _TypeAlias = BeginConnectResponse  # noqa: Y015
+
+@_typing.final
+class CompleteConnectRequest(_message.Message):
+    """Request of CompleteConnect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    tenant_id: _builtins.int
+    """The tenant that began."""
+    state: _builtins.str
+    """The state that the marketplace gave back."""
+    code: _builtins.str
+    """The seller consented: the authorization code, decoded."""
+    error: _builtins.str
+    """The seller or the marketplace refused: the OAuth error, such as "access_denied"."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        state: _builtins.str = ...,
+        code: _builtins.str = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "code", b"code", "error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "code", b"code", "error", b"error", "request_id", b"request_id", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["code", "error"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
+
+Global___CompleteConnectRequest: _TypeAlias = CompleteConnectRequest  # noqa: Y015
+
+@_typing.final
+class CompleteConnectResponse(_message.Message):
+    """Response of CompleteConnect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> _account_pb2.Account:
+        """The account."""
+
+    @_builtins.property
+    def job(self) -> _job_pb2.Job:
+        """The job that exchanges the code."""
+
+    def __init__(
+        self,
+        *,
+        account: _account_pb2.Account | None = ...,
+        job: _job_pb2.Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteConnectResponse: _TypeAlias = CompleteConnectResponse  # noqa: Y015
+
+@_typing.final
+class CancelConnectRequest(_message.Message):
+    """Request of CancelConnect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller."""
+    tenant_id: _builtins.int
+    """The tenant that began."""
+    state: _builtins.str
+    """The state of BeginConnect."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        state: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "state", b"state", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelConnectRequest: _TypeAlias = CancelConnectRequest  # noqa: Y015
+
+@_typing.final
+class CancelConnectResponse(_message.Message):
+    """Response of CancelConnect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelConnectResponse: _TypeAlias = CancelConnectResponse  # noqa: Y015
+
+@_typing.final
+class GetSyncPoliciesRequest(_message.Message):
+    """Request of GetSyncPolicies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.int
+    """The tenant that owns the account."""
+    account_id: _builtins.str
+    """The account."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.int = ...,
+        account_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSyncPoliciesRequest: _TypeAlias = GetSyncPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class GetSyncPoliciesResponse(_message.Message):
+    """Response of GetSyncPolicies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[_account_pb2.SyncPolicy]:
+        """One of each kind, orders first."""
+
+    def __init__(
+        self,
+        *,
+        policies: _abc.Iterable[_account_pb2.SyncPolicy] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSyncPoliciesResponse: _TypeAlias = GetSyncPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class SetSyncPolicyRequest(_message.Message):
+    """Request of SetSyncPolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    IS_AUTOMATIC_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller."""
+    tenant_id: _builtins.int
+    """The tenant that owns the account."""
+    account_id: _builtins.str
+    """The account."""
+    kind: _account_pb2.SyncKind.ValueType
+    """What is synchronized."""
+    is_automatic: _builtins.bool
+    """Whether it happens by itself."""
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Time between two syncs, in whole seconds, from a minute to 30 days; absent leaves it as it is."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        account_id: _builtins.str = ...,
+        kind: _account_pb2.SyncKind.ValueType = ...,
+        is_automatic: _builtins.bool = ...,
+        interval: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "interval", b"interval", "is_automatic", b"is_automatic", "kind", b"kind", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSyncPolicyRequest: _TypeAlias = SetSyncPolicyRequest  # noqa: Y015
+
+@_typing.final
+class SetSyncPolicyResponse(_message.Message):
+    """Response of SetSyncPolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def policy(self) -> _account_pb2.SyncPolicy:
+        """The policy as stored."""
+
+    def __init__(
+        self,
+        *,
+        policy: _account_pb2.SyncPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSyncPolicyResponse: _TypeAlias = SetSyncPolicyResponse  # noqa: Y015

@@ -45,6 +45,31 @@ class AccountServiceStub:
                 request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ReconnectAccountRequest.SerializeToString,
                 response_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ReconnectAccountResponse.FromString,
                 _registered_method=True)
+        self.BeginConnect = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/BeginConnect',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.BeginConnectRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.BeginConnectResponse.FromString,
+                _registered_method=True)
+        self.CompleteConnect = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/CompleteConnect',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CompleteConnectRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CompleteConnectResponse.FromString,
+                _registered_method=True)
+        self.CancelConnect = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/CancelConnect',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CancelConnectRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CancelConnectResponse.FromString,
+                _registered_method=True)
+        self.GetSyncPolicies = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/GetSyncPolicies',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.GetSyncPoliciesRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.GetSyncPoliciesResponse.FromString,
+                _registered_method=True)
+        self.SetSyncPolicy = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/SetSyncPolicy',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.SetSyncPolicyRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.SetSyncPolicyResponse.FromString,
+                _registered_method=True)
         self.GetAccount = channel.unary_unary(
                 '/stoflow.accounts.v1.AccountService/GetAccount',
                 request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
@@ -70,6 +95,7 @@ class AccountServiceServicer:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings are checked against the manifest.
         NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
         NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+        ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): another account of the tenant is this seller's; metadata "account_id".
         ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
         Example:
@@ -96,6 +122,114 @@ class AccountServiceServicer:
         {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "accountId": "0192f0c3-...",
         "credentials": {"refreshToken": "v^1.1#..."}}
         -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTED", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginConnect(self, request, context):
+        """Begins to connect a seller's account by OAuth: returns the address at the marketplace where the seller consents, and
+        the state by which CompleteConnect knows the answer. With a marketplace an account is made, CONNECTING; with an
+        account that one is to be connected again, and stays as it is until the new consent is worth something. Beginning
+        again for the same account makes an earlier state worthless.
+
+        Idempotent by request_id: the same id and body return the first answer for as long as its state holds.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings, if any, are checked by the manifest.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+        NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+        FAILED_PRECONDITION (CONNECT_NOT_SUPPORTED): its connector does not describe OAuth.
+        FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
+        FAILED_PRECONDITION (CONNECT_STATE_INVALID): repeated after the state was used or over.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "marketplace": "ebay",
+        "displayName": "Main shop", "redirectUri": "https://app.example/ebay/connected"}
+        -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+        "consentUrl": "https://auth.ebay.com/oauth2/authorize?client_id=...&state=...", "state": "mPq...",
+        "expireTime": "2026-01-05T10:20:00Z"}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteConnect(self, request, context):
+        """Takes what the marketplace sent the seller back with. A code makes a job (action "connect", no product), which a
+        connector runs although the account is not CONNECTED: it exchanges the code, and the account is CONNECTED once the
+        job is COMPLETED. That job fails, and nothing else changes, when the marketplace refuses the code, or when the
+        seller who consented is another than the account's (REMOTE_ACCOUNT_MISMATCH) or has another account of the tenant
+        already (REMOTE_ACCOUNT_EXISTS). A state is good for one code.
+
+        Idempotent by request_id: the same id and body return the account and job as they are now.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+        NOT_FOUND (MARKETPLACE_NOT_FOUND): its connector has gone for good.
+        NOT_FOUND (ACCOUNT_NOT_FOUND): repeated after the account is gone again.
+        FAILED_PRECONDITION (CONNECT_STATE_INVALID): the state was never given to this tenant, was used, or is over.
+        FAILED_PRECONDITION (CONSENT_DENIED): `error` was given; the state is worthless now, nothing else changed.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "state": "mPq...", "code": "v^1.1#..."}
+        -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+        "job": {"jobId": "0192f0c4-...", "action": "connect", "state": "JOB_STATE_PENDING", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelConnect(self, request, context):
+        """Makes a state worthless whose consent is not wanted any more. An account that was never connected is gone with it.
+
+        Idempotent: a state that is unknown, used or over is left alone.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "state": "mPq..."} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSyncPolicies(self, request, context):
+        """Returns how an account is synchronized by itself, orders first. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+        {"tenantId": "42", "accountId": "0192f0c3-..."}
+        -> {"policies": [{"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "900s",
+        "nextTime": "2026-01-05T10:15:00Z"}, ...]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSyncPolicy(self, request, context):
+        """Sets whether and how often orders or listings of an account are synchronized by themselves. From the start orders
+        are every 15 minutes and listings once a day. A sync that still runs when the next is due takes its place.
+
+        Idempotent by request_id: the same id and body change nothing more.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "accountId": "0192f0c3-...",
+        "kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s"}
+        -> {"policy": {"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s", ...}}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +276,31 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ReconnectAccount,
                     request_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ReconnectAccountRequest.FromString,
                     response_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ReconnectAccountResponse.SerializeToString,
+            ),
+            'BeginConnect': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginConnect,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.BeginConnectRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.BeginConnectResponse.SerializeToString,
+            ),
+            'CompleteConnect': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteConnect,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CompleteConnectRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CompleteConnectResponse.SerializeToString,
+            ),
+            'CancelConnect': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelConnect,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CancelConnectRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CancelConnectResponse.SerializeToString,
+            ),
+            'GetSyncPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSyncPolicies,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.GetSyncPoliciesRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.GetSyncPoliciesResponse.SerializeToString,
+            ),
+            'SetSyncPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSyncPolicy,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.SetSyncPolicyRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.SetSyncPolicyResponse.SerializeToString,
             ),
             'GetAccount': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAccount,
@@ -209,6 +368,141 @@ class AccountService:
             '/stoflow.accounts.v1.AccountService/ReconnectAccount',
             stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ReconnectAccountRequest.SerializeToString,
             stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ReconnectAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginConnect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/BeginConnect',
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.BeginConnectRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.BeginConnectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteConnect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/CompleteConnect',
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CompleteConnectRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CompleteConnectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelConnect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/CancelConnect',
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CancelConnectRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.CancelConnectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSyncPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/GetSyncPolicies',
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.GetSyncPoliciesRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.GetSyncPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSyncPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/SetSyncPolicy',
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.SetSyncPolicyRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_account__service__pb2.SetSyncPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

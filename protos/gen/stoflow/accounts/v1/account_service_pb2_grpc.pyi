@@ -42,6 +42,7 @@ class AccountServiceStub:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings are checked against the manifest.
       NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
       NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+      ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): another account of the tenant is this seller's; metadata "account_id".
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
     Example:
@@ -64,6 +65,94 @@ class AccountServiceStub:
       {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "accountId": "0192f0c3-...",
        "credentials": {"refreshToken": "v^1.1#..."}}
       -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTED", ...}}
+    """
+    BeginConnect: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.BeginConnectRequest, _account_service_pb2.BeginConnectResponse]
+    """Begins to connect a seller's account by OAuth: returns the address at the marketplace where the seller consents, and
+    the state by which CompleteConnect knows the answer. With a marketplace an account is made, CONNECTING; with an
+    account that one is to be connected again, and stays as it is until the new consent is worth something. Beginning
+    again for the same account makes an earlier state worthless.
+
+    Idempotent by request_id: the same id and body return the first answer for as long as its state holds.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings, if any, are checked by the manifest.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+      FAILED_PRECONDITION (CONNECT_NOT_SUPPORTED): its connector does not describe OAuth.
+      FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
+      FAILED_PRECONDITION (CONNECT_STATE_INVALID): repeated after the state was used or over.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "marketplace": "ebay",
+       "displayName": "Main shop", "redirectUri": "https://app.example/ebay/connected"}
+      -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+          "consentUrl": "https://auth.ebay.com/oauth2/authorize?client_id=...&state=...", "state": "mPq...",
+          "expireTime": "2026-01-05T10:20:00Z"}
+    """
+    CompleteConnect: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CompleteConnectRequest, _account_service_pb2.CompleteConnectResponse]
+    """Takes what the marketplace sent the seller back with. A code makes a job (action "connect", no product), which a
+    connector runs although the account is not CONNECTED: it exchanges the code, and the account is CONNECTED once the
+    job is COMPLETED. That job fails, and nothing else changes, when the marketplace refuses the code, or when the
+    seller who consented is another than the account's (REMOTE_ACCOUNT_MISMATCH) or has another account of the tenant
+    already (REMOTE_ACCOUNT_EXISTS). A state is good for one code.
+
+    Idempotent by request_id: the same id and body return the account and job as they are now.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      NOT_FOUND (MARKETPLACE_NOT_FOUND): its connector has gone for good.
+      NOT_FOUND (ACCOUNT_NOT_FOUND): repeated after the account is gone again.
+      FAILED_PRECONDITION (CONNECT_STATE_INVALID): the state was never given to this tenant, was used, or is over.
+      FAILED_PRECONDITION (CONSENT_DENIED): `error` was given; the state is worthless now, nothing else changed.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "state": "mPq...", "code": "v^1.1#..."}
+      -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+          "job": {"jobId": "0192f0c4-...", "action": "connect", "state": "JOB_STATE_PENDING", ...}}
+    """
+    CancelConnect: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CancelConnectRequest, _account_service_pb2.CancelConnectResponse]
+    """Makes a state worthless whose consent is not wanted any more. An account that was never connected is gone with it.
+
+    Idempotent: a state that is unknown, used or over is left alone.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "state": "mPq..."} -> {}
+    """
+    GetSyncPolicies: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetSyncPoliciesRequest, _account_service_pb2.GetSyncPoliciesResponse]
+    """Returns how an account is synchronized by itself, orders first. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"tenantId": "42", "accountId": "0192f0c3-..."}
+      -> {"policies": [{"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "900s",
+                        "nextTime": "2026-01-05T10:15:00Z"}, ...]}
+    """
+    SetSyncPolicy: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetSyncPolicyRequest, _account_service_pb2.SetSyncPolicyResponse]
+    """Sets whether and how often orders or listings of an account are synchronized by themselves. From the start orders
+    are every 15 minutes and listings once a day. A sync that still runs when the next is due takes its place.
+
+    Idempotent by request_id: the same id and body change nothing more.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "accountId": "0192f0c3-...",
+       "kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s"}
+      -> {"policy": {"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s", ...}}
     """
     GetAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]
     """Returns one account, without its credentials. Reads only.
@@ -101,6 +190,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings are checked against the manifest.
       NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
       NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+      ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): another account of the tenant is this seller's; metadata "account_id".
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
     Example:
@@ -123,6 +213,94 @@ class AccountServiceAsyncStub(AccountServiceStub):
       {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "accountId": "0192f0c3-...",
        "credentials": {"refreshToken": "v^1.1#..."}}
       -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTED", ...}}
+    """
+    BeginConnect: _aio.UnaryUnaryMultiCallable[_account_service_pb2.BeginConnectRequest, _account_service_pb2.BeginConnectResponse]  # type: ignore[assignment]
+    """Begins to connect a seller's account by OAuth: returns the address at the marketplace where the seller consents, and
+    the state by which CompleteConnect knows the answer. With a marketplace an account is made, CONNECTING; with an
+    account that one is to be connected again, and stays as it is until the new consent is worth something. Beginning
+    again for the same account makes an earlier state worthless.
+
+    Idempotent by request_id: the same id and body return the first answer for as long as its state holds.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings, if any, are checked by the manifest.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+      FAILED_PRECONDITION (CONNECT_NOT_SUPPORTED): its connector does not describe OAuth.
+      FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
+      FAILED_PRECONDITION (CONNECT_STATE_INVALID): repeated after the state was used or over.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "marketplace": "ebay",
+       "displayName": "Main shop", "redirectUri": "https://app.example/ebay/connected"}
+      -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+          "consentUrl": "https://auth.ebay.com/oauth2/authorize?client_id=...&state=...", "state": "mPq...",
+          "expireTime": "2026-01-05T10:20:00Z"}
+    """
+    CompleteConnect: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CompleteConnectRequest, _account_service_pb2.CompleteConnectResponse]  # type: ignore[assignment]
+    """Takes what the marketplace sent the seller back with. A code makes a job (action "connect", no product), which a
+    connector runs although the account is not CONNECTED: it exchanges the code, and the account is CONNECTED once the
+    job is COMPLETED. That job fails, and nothing else changes, when the marketplace refuses the code, or when the
+    seller who consented is another than the account's (REMOTE_ACCOUNT_MISMATCH) or has another account of the tenant
+    already (REMOTE_ACCOUNT_EXISTS). A state is good for one code.
+
+    Idempotent by request_id: the same id and body return the account and job as they are now.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      NOT_FOUND (MARKETPLACE_NOT_FOUND): its connector has gone for good.
+      NOT_FOUND (ACCOUNT_NOT_FOUND): repeated after the account is gone again.
+      FAILED_PRECONDITION (CONNECT_STATE_INVALID): the state was never given to this tenant, was used, or is over.
+      FAILED_PRECONDITION (CONSENT_DENIED): `error` was given; the state is worthless now, nothing else changed.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "state": "mPq...", "code": "v^1.1#..."}
+      -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+          "job": {"jobId": "0192f0c4-...", "action": "connect", "state": "JOB_STATE_PENDING", ...}}
+    """
+    CancelConnect: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CancelConnectRequest, _account_service_pb2.CancelConnectResponse]  # type: ignore[assignment]
+    """Makes a state worthless whose consent is not wanted any more. An account that was never connected is gone with it.
+
+    Idempotent: a state that is unknown, used or over is left alone.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "state": "mPq..."} -> {}
+    """
+    GetSyncPolicies: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetSyncPoliciesRequest, _account_service_pb2.GetSyncPoliciesResponse]  # type: ignore[assignment]
+    """Returns how an account is synchronized by itself, orders first. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"tenantId": "42", "accountId": "0192f0c3-..."}
+      -> {"policies": [{"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "900s",
+                        "nextTime": "2026-01-05T10:15:00Z"}, ...]}
+    """
+    SetSyncPolicy: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetSyncPolicyRequest, _account_service_pb2.SetSyncPolicyResponse]  # type: ignore[assignment]
+    """Sets whether and how often orders or listings of an account are synchronized by themselves. From the start orders
+    are every 15 minutes and listings once a day. A sync that still runs when the next is due takes its place.
+
+    Idempotent by request_id: the same id and body change nothing more.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "accountId": "0192f0c3-...",
+       "kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s"}
+      -> {"policy": {"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s", ...}}
     """
     GetAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]  # type: ignore[assignment]
     """Returns one account, without its credentials. Reads only.
@@ -163,6 +341,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings are checked against the manifest.
           NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
           NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+          ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): another account of the tenant is this seller's; metadata "account_id".
           ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
         Example:
@@ -191,6 +370,124 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
           {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000005", "tenantId": "42", "accountId": "0192f0c3-...",
            "credentials": {"refreshToken": "v^1.1#..."}}
           -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTED", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def BeginConnect(
+        self,
+        request: _account_service_pb2.BeginConnectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.BeginConnectResponse, _abc.Awaitable[_account_service_pb2.BeginConnectResponse]]:
+        """Begins to connect a seller's account by OAuth: returns the address at the marketplace where the seller consents, and
+        the state by which CompleteConnect knows the answer. With a marketplace an account is made, CONNECTING; with an
+        account that one is to be connected again, and stays as it is until the new consent is worth something. Beginning
+        again for the same account makes an earlier state worthless.
+
+        Idempotent by request_id: the same id and body return the first answer for as long as its state holds.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; settings, if any, are checked by the manifest.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+          NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
+          FAILED_PRECONDITION (CONNECT_NOT_SUPPORTED): its connector does not describe OAuth.
+          FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
+          FAILED_PRECONDITION (CONNECT_STATE_INVALID): repeated after the state was used or over.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000006", "tenantId": "42", "marketplace": "ebay",
+           "displayName": "Main shop", "redirectUri": "https://app.example/ebay/connected"}
+          -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+              "consentUrl": "https://auth.ebay.com/oauth2/authorize?client_id=...&state=...", "state": "mPq...",
+              "expireTime": "2026-01-05T10:20:00Z"}
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteConnect(
+        self,
+        request: _account_service_pb2.CompleteConnectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.CompleteConnectResponse, _abc.Awaitable[_account_service_pb2.CompleteConnectResponse]]:
+        """Takes what the marketplace sent the seller back with. A code makes a job (action "connect", no product), which a
+        connector runs although the account is not CONNECTED: it exchanges the code, and the account is CONNECTED once the
+        job is COMPLETED. That job fails, and nothing else changes, when the marketplace refuses the code, or when the
+        seller who consented is another than the account's (REMOTE_ACCOUNT_MISMATCH) or has another account of the tenant
+        already (REMOTE_ACCOUNT_EXISTS). A state is good for one code.
+
+        Idempotent by request_id: the same id and body return the account and job as they are now.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+          NOT_FOUND (MARKETPLACE_NOT_FOUND): its connector has gone for good.
+          NOT_FOUND (ACCOUNT_NOT_FOUND): repeated after the account is gone again.
+          FAILED_PRECONDITION (CONNECT_STATE_INVALID): the state was never given to this tenant, was used, or is over.
+          FAILED_PRECONDITION (CONSENT_DENIED): `error` was given; the state is worthless now, nothing else changed.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000007", "tenantId": "42", "state": "mPq...", "code": "v^1.1#..."}
+          -> {"account": {"accountId": "0192f0c3-...", "state": "ACCOUNT_STATE_CONNECTING", ...},
+              "job": {"jobId": "0192f0c4-...", "action": "connect", "state": "JOB_STATE_PENDING", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def CancelConnect(
+        self,
+        request: _account_service_pb2.CancelConnectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.CancelConnectResponse, _abc.Awaitable[_account_service_pb2.CancelConnectResponse]]:
+        """Makes a state worthless whose consent is not wanted any more. An account that was never connected is gone with it.
+
+        Idempotent: a state that is unknown, used or over is left alone.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000008", "tenantId": "42", "state": "mPq..."} -> {}
+        """
+
+    @_abc_1.abstractmethod
+    def GetSyncPolicies(
+        self,
+        request: _account_service_pb2.GetSyncPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.GetSyncPoliciesResponse, _abc.Awaitable[_account_service_pb2.GetSyncPoliciesResponse]]:
+        """Returns how an account is synchronized by itself, orders first. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+          {"tenantId": "42", "accountId": "0192f0c3-..."}
+          -> {"policies": [{"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "900s",
+                            "nextTime": "2026-01-05T10:15:00Z"}, ...]}
+        """
+
+    @_abc_1.abstractmethod
+    def SetSyncPolicy(
+        self,
+        request: _account_service_pb2.SetSyncPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.SetSyncPolicyResponse, _abc.Awaitable[_account_service_pb2.SetSyncPolicyResponse]]:
+        """Sets whether and how often orders or listings of an account are synchronized by themselves. From the start orders
+        are every 15 minutes and listings once a day. A sync that still runs when the next is due takes its place.
+
+        Idempotent by request_id: the same id and body change nothing more.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000009", "tenantId": "42", "accountId": "0192f0c3-...",
+           "kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s"}
+          -> {"policy": {"kind": "SYNC_KIND_ORDERS", "isAutomatic": true, "interval": "600s", ...}}
         """
 
     @_abc_1.abstractmethod

@@ -137,6 +137,7 @@ class MarketplaceQueues(_message.Message):
     MAX_ADMITTED_JOBS_FIELD_NUMBER: _builtins.int
     PAUSE_TIME_FIELD_NUMBER: _builtins.int
     PAUSE_REASON_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_END_TIME_FIELD_NUMBER: _builtins.int
     marketplace: _builtins.str
     """The marketplace: "ebay"."""
     slots: _builtins.int
@@ -157,6 +158,10 @@ class MarketplaceQueues(_message.Message):
     def pause_time(self) -> _timestamp_pb2.Timestamp:
         """Since when an operator has paused it; absent when it is not paused."""
 
+    @_builtins.property
+    def rate_limit_end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the marketplace's limit of our application holds everything back; absent when it does not."""
+
     def __init__(
         self,
         *,
@@ -168,10 +173,11 @@ class MarketplaceQueues(_message.Message):
         max_admitted_jobs: _builtins.int | None = ...,
         pause_time: _timestamp_pb2.Timestamp | None = ...,
         pause_reason: _builtins.str = ...,
+        rate_limit_end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_admitted_jobs", b"_max_admitted_jobs", "max_admitted_jobs", b"max_admitted_jobs", "pause_time", b"pause_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_admitted_jobs", b"_max_admitted_jobs", "max_admitted_jobs", b"max_admitted_jobs", "pause_time", b"pause_time", "rate_limit_end_time", b"rate_limit_end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_admitted_jobs", b"_max_admitted_jobs", "marketplace", b"marketplace", "max_admitted_jobs", b"max_admitted_jobs", "pause_reason", b"pause_reason", "pause_time", b"pause_time", "queues", b"queues", "reserved_slots", b"reserved_slots", "running_count", b"running_count", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_admitted_jobs", b"_max_admitted_jobs", "marketplace", b"marketplace", "max_admitted_jobs", b"max_admitted_jobs", "pause_reason", b"pause_reason", "pause_time", b"pause_time", "queues", b"queues", "rate_limit_end_time", b"rate_limit_end_time", "reserved_slots", b"reserved_slots", "running_count", b"running_count", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_admitted_jobs: _TypeAlias = _typing.Literal["max_admitted_jobs"]  # noqa: Y015
     _WhichOneofArgType__max_admitted_jobs: _TypeAlias = _typing.Literal["_max_admitted_jobs", b"_max_admitted_jobs"]  # noqa: Y015

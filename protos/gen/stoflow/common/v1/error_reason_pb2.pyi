@@ -70,6 +70,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the tenant has no such account."""
     ERROR_REASON_ACCOUNT_RECONNECT_REQUIRED: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: the account must be connected again before it can be used."""
+    ERROR_REASON_CONNECT_STATE_INVALID: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION: the state was never given to this tenant, was used, or is over: begin to connect again."""
+    ERROR_REASON_CONSENT_DENIED: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the seller or the marketplace refused the consent."""
+    ERROR_REASON_CONNECT_NOT_SUPPORTED: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION: the marketplace's connector does not say how sellers authorize us."""
+    ERROR_REASON_REMOTE_ACCOUNT_EXISTS: _ErrorReason.ValueType  # 45
+    """ALREADY_EXISTS: another account of the tenant is the same seller's; metadata "account_id" names it."""
+    ERROR_REASON_REMOTE_ACCOUNT_MISMATCH: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION: another seller consented than the account's own."""
+    ERROR_REASON_ACCOUNT_NOT_CONNECTED: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION: the account was never connected, or its seller's data are erased."""
+    ERROR_REASON_AUTHORIZATION_GONE: _ErrorReason.ValueType  # 48
+    """FAILED_PRECONDITION: there is no authorization code to exchange for the account any more."""
     ERROR_REASON_MARKETPLACE_NOT_FOUND: _ErrorReason.ValueType  # 50
     """NOT_FOUND: no connector has ever registered this marketplace."""
     ERROR_REASON_ACTION_NOT_FOUND: _ErrorReason.ValueType  # 51
@@ -164,6 +178,20 @@ ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND: the tenant has no such account."""
 ERROR_REASON_ACCOUNT_RECONNECT_REQUIRED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: the account must be connected again before it can be used."""
+ERROR_REASON_CONNECT_STATE_INVALID: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION: the state was never given to this tenant, was used, or is over: begin to connect again."""
+ERROR_REASON_CONSENT_DENIED: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the seller or the marketplace refused the consent."""
+ERROR_REASON_CONNECT_NOT_SUPPORTED: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION: the marketplace's connector does not say how sellers authorize us."""
+ERROR_REASON_REMOTE_ACCOUNT_EXISTS: ErrorReason.ValueType  # 45
+"""ALREADY_EXISTS: another account of the tenant is the same seller's; metadata "account_id" names it."""
+ERROR_REASON_REMOTE_ACCOUNT_MISMATCH: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION: another seller consented than the account's own."""
+ERROR_REASON_ACCOUNT_NOT_CONNECTED: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION: the account was never connected, or its seller's data are erased."""
+ERROR_REASON_AUTHORIZATION_GONE: ErrorReason.ValueType  # 48
+"""FAILED_PRECONDITION: there is no authorization code to exchange for the account any more."""
 ERROR_REASON_MARKETPLACE_NOT_FOUND: ErrorReason.ValueType  # 50
 """NOT_FOUND: no connector has ever registered this marketplace."""
 ERROR_REASON_ACTION_NOT_FOUND: ErrorReason.ValueType  # 51

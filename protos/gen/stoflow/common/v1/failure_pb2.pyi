@@ -84,6 +84,30 @@ EFFECT_OUTCOME_DONE: EffectOutcome.ValueType  # 3
 """The effect happened, although the attempt failed."""
 Global___EffectOutcome: _TypeAlias = EffectOutcome  # noqa: Y015
 
+class _RateLimitScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RateLimitScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateLimitScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RATE_LIMIT_SCOPE_UNSPECIFIED: _RateLimitScope.ValueType  # 0
+    """The job alone."""
+    RATE_LIMIT_SCOPE_ACCOUNT: _RateLimitScope.ValueType  # 1
+    """Every job of the account."""
+    RATE_LIMIT_SCOPE_MARKETPLACE: _RateLimitScope.ValueType  # 2
+    """Every job of the marketplace: the limit is our application's."""
+
+class RateLimitScope(_RateLimitScope, metaclass=_RateLimitScopeEnumTypeWrapper):
+    """Whom a marketplace's limit holds back."""
+
+RATE_LIMIT_SCOPE_UNSPECIFIED: RateLimitScope.ValueType  # 0
+"""The job alone."""
+RATE_LIMIT_SCOPE_ACCOUNT: RateLimitScope.ValueType  # 1
+"""Every job of the account."""
+RATE_LIMIT_SCOPE_MARKETPLACE: RateLimitScope.ValueType  # 2
+"""Every job of the marketplace: the limit is our application's."""
+Global___RateLimitScope: _TypeAlias = RateLimitScope  # noqa: Y015
+
 @_typing.final
 class Violation(_message.Message):
     """One thing wrong with one field of the seller's data."""
@@ -128,6 +152,7 @@ class Failure(_message.Message):
     RAW_BODY_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_SCOPE_FIELD_NUMBER: _builtins.int
     error_class: Global___ErrorClass.ValueType
     """What follows from it."""
     effect_outcome: Global___EffectOutcome.ValueType
@@ -142,6 +167,8 @@ class Failure(_message.Message):
     """HTTP status of the marketplace's answer; 0 when there was none."""
     raw_body: _builtins.str
     """The marketplace's answer as text, cut to 16 KiB, secrets removed."""
+    rate_limit_scope: Global___RateLimitScope.ValueType
+    """With RATE_LIMITED: who else is held back until retry_after is over."""
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Violation]:
         """Every violation found; empty unless the class is PERMANENT."""
@@ -161,10 +188,11 @@ class Failure(_message.Message):
         raw_body: _builtins.str = ...,
         violations: _abc.Iterable[Global___Violation] | None = ...,
         retry_after: _duration_pb2.Duration | None = ...,
+        rate_limit_scope: Global___RateLimitScope.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "effect_outcome", b"effect_outcome", "error_class", b"error_class", "http_status", b"http_status", "message", b"message", "raw_body", b"raw_body", "retry_after", b"retry_after", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "effect_outcome", b"effect_outcome", "error_class", b"error_class", "http_status", b"http_status", "message", b"message", "rate_limit_scope", b"rate_limit_scope", "raw_body", b"raw_body", "retry_after", b"retry_after", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -110,6 +111,38 @@ REPORT_DECISION_STALE_LEASE: ReportDecision.ValueType  # 2
 REPORT_DECISION_INVALID: ReportDecision.ValueType  # 3
 """The report contradicts the task, such as a ONCE task done without a remote id; the attempt still runs."""
 Global___ReportDecision: _TypeAlias = ReportDecision  # noqa: Y015
+
+class _HintKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HintKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HintKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HINT_KIND_UNSPECIFIED: _HintKind.ValueType  # 0
+    """Not set."""
+    HINT_KIND_ORDERS: _HintKind.ValueType  # 1
+    """Something of the account's orders: brings sync_orders about."""
+    HINT_KIND_LISTINGS: _HintKind.ValueType  # 2
+    """Something of its listings: brings sync_listings about."""
+    HINT_KIND_AUTHORIZATION_REVOKED: _HintKind.ValueType  # 3
+    """The seller took our authorization back: the account becomes RECONNECT_REQUIRED."""
+    HINT_KIND_ACCOUNT_DELETED: _HintKind.ValueType  # 4
+    """The seller's account at the marketplace is gone: what EraseAccountData does."""
+
+class HintKind(_HintKind, metaclass=_HintKindEnumTypeWrapper):
+    """What a marketplace says has happened."""
+
+HINT_KIND_UNSPECIFIED: HintKind.ValueType  # 0
+"""Not set."""
+HINT_KIND_ORDERS: HintKind.ValueType  # 1
+"""Something of the account's orders: brings sync_orders about."""
+HINT_KIND_LISTINGS: HintKind.ValueType  # 2
+"""Something of its listings: brings sync_listings about."""
+HINT_KIND_AUTHORIZATION_REVOKED: HintKind.ValueType  # 3
+"""The seller took our authorization back: the account becomes RECONNECT_REQUIRED."""
+HINT_KIND_ACCOUNT_DELETED: HintKind.ValueType  # 4
+"""The seller's account at the marketplace is gone: what EraseAccountData does."""
+Global___HintKind: _TypeAlias = HintKind  # noqa: Y015
 
 @_typing.final
 class RegisterConnectorRequest(_message.Message):
@@ -788,6 +821,7 @@ class SaveCredentialsRequest(_message.Message):
     REFRESHED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     ABANDONED_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """The instance that holds the grant."""
     tenant_id: _builtins.int
@@ -808,6 +842,10 @@ class SaveCredentialsRequest(_message.Message):
     def abandoned(self) -> Global___RefreshAbandoned:
         """The refresh could not be tried or did not answer: the grant is given back."""
 
+    @_builtins.property
+    def connected(self) -> Global___ConnectedAccount:
+        """The authorization code was exchanged; with the grant of GetAuthorization only."""
+
     def __init__(
         self,
         *,
@@ -818,16 +856,61 @@ class SaveCredentialsRequest(_message.Message):
         refreshed: Global___RefreshedTokens | None = ...,
         refused: Global___RefreshRefused | None = ...,
         abandoned: Global___RefreshAbandoned | None = ...,
+        connected: Global___ConnectedAccount | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "refreshed", b"refreshed", "refused", b"refused", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "connected", b"connected", "refreshed", b"refreshed", "refused", b"refused", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "account_id", b"account_id", "grant_id", b"grant_id", "instance_id", b"instance_id", "refreshed", b"refreshed", "refused", b"refused", "result", b"result", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "account_id", b"account_id", "connected", b"connected", "grant_id", b"grant_id", "instance_id", b"instance_id", "refreshed", b"refreshed", "refused", b"refused", "result", b"result", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["refreshed", "refused", "abandoned"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["refreshed", "refused", "abandoned", "connected"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___SaveCredentialsRequest: _TypeAlias = SaveCredentialsRequest  # noqa: Y015
+
+@_typing.final
+class ConnectedAccount(_message.Message):
+    """What the exchange of an authorization code gave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    REMOTE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    SITES_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    remote_account_id: _builtins.str
+    """The marketplace's own id of the seller who consented."""
+    display_name: _builtins.str
+    """The seller's name at the marketplace; it names an account that has no name."""
+    @_builtins.property
+    def tokens(self) -> Global___RefreshedTokens:
+        """The tokens; the refresh token is not empty."""
+
+    @_builtins.property
+    def sites(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sites that the seller sells on, the default first; for an account that has none."""
+
+    @_builtins.property
+    def settings(self) -> _struct_pb2.Struct:
+        """What the marketplace needs to know, as far as it was learned; what the account has already stays."""
+
+    def __init__(
+        self,
+        *,
+        tokens: Global___RefreshedTokens | None = ...,
+        remote_account_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        sites: _abc.Iterable[_builtins.str] | None = ...,
+        settings: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "remote_account_id", b"remote_account_id", "settings", b"settings", "sites", b"sites", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectedAccount: _TypeAlias = ConnectedAccount  # noqa: Y015
 
 @_typing.final
 class RefreshAbandoned(_message.Message):
@@ -862,3 +945,248 @@ class SaveCredentialsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SaveCredentialsResponse: _TypeAlias = SaveCredentialsResponse  # noqa: Y015
+
+@_typing.final
+class GetAuthorizationRequest(_message.Message):
+    """Request of GetAuthorization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    LEASE_TOKEN_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """The instance that asks."""
+    tenant_id: _builtins.int
+    """The tenant of the account."""
+    account_id: _builtins.str
+    """The account."""
+    job_id: _builtins.str
+    """The connect job whose task's lease the caller holds."""
+    task_id: _builtins.str
+    """That task."""
+    lease_token: _builtins.str
+    """Its lease token."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        account_id: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+        lease_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "instance_id", b"instance_id", "job_id", b"job_id", "lease_token", b"lease_token", "task_id", b"task_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuthorizationRequest: _TypeAlias = GetAuthorizationRequest  # noqa: Y015
+
+@_typing.final
+class Authorization(_message.Message):
+    """An authorization code to exchange, and the right to save what it gives."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    REDIRECT_URI_FIELD_NUMBER: _builtins.int
+    CODE_VERIFIER_FIELD_NUMBER: _builtins.int
+    grant_id: _builtins.str
+    """Identifies the right; for SaveCredentials."""
+    code: _builtins.str
+    """The code."""
+    redirect_uri: _builtins.str
+    """The redirect URI with which the consent was asked for."""
+    code_verifier: _builtins.str
+    """The PKCE verifier; empty when the manifest asks for none."""
+    def __init__(
+        self,
+        *,
+        grant_id: _builtins.str = ...,
+        code: _builtins.str = ...,
+        redirect_uri: _builtins.str = ...,
+        code_verifier: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "code_verifier", b"code_verifier", "grant_id", b"grant_id", "redirect_uri", b"redirect_uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Authorization: _TypeAlias = Authorization  # noqa: Y015
+
+@_typing.final
+class AlreadyConnected(_message.Message):
+    """The code was exchanged and saved before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlreadyConnected: _TypeAlias = AlreadyConnected  # noqa: Y015
+
+@_typing.final
+class GetAuthorizationResponse(_message.Message):
+    """Response of GetAuthorization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    ALREADY_CONNECTED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def authorization(self) -> Global___Authorization:
+        """Exchange this, then call SaveCredentials."""
+
+    @_builtins.property
+    def already_connected(self) -> Global___AlreadyConnected:
+        """An earlier attempt has done it all; there is nothing left to do."""
+
+    def __init__(
+        self,
+        *,
+        authorization: Global___Authorization | None = ...,
+        already_connected: Global___AlreadyConnected | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["already_connected", b"already_connected", "authorization", b"authorization", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_connected", b"already_connected", "authorization", b"authorization", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["authorization", "already_connected"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___GetAuthorizationResponse: _TypeAlias = GetAuthorizationResponse  # noqa: Y015
+
+@_typing.final
+class SubmitHintRequest(_message.Message):
+    """Request of SubmitHint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    HINT_ID_FIELD_NUMBER: _builtins.int
+    REMOTE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REMOTE_ID_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    marketplace: _builtins.str
+    """The marketplace's registered name."""
+    hint_id: _builtins.str
+    """The marketplace's own id of the notification."""
+    remote_account_id: _builtins.str
+    """The marketplace's own id of the seller."""
+    kind: Global___HintKind.ValueType
+    """What it is about."""
+    remote_id: _builtins.str
+    """The marketplace's id of the order or listing; empty when it names none. For people: the sync reads all."""
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened, by the marketplace; absent when it does not say. A revocation before the newest authorization of
+        an account says nothing about that.
+        """
+
+    def __init__(
+        self,
+        *,
+        marketplace: _builtins.str = ...,
+        hint_id: _builtins.str = ...,
+        remote_account_id: _builtins.str = ...,
+        kind: Global___HintKind.ValueType = ...,
+        remote_id: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hint_id", b"hint_id", "kind", b"kind", "marketplace", b"marketplace", "occur_time", b"occur_time", "remote_account_id", b"remote_account_id", "remote_id", b"remote_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitHintRequest: _TypeAlias = SubmitHintRequest  # noqa: Y015
+
+@_typing.final
+class SubmitHintResponse(_message.Message):
+    """Response of SubmitHint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_NEW_FIELD_NUMBER: _builtins.int
+    ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
+    is_new: _builtins.bool
+    """Whether the hint was not known yet."""
+    account_count: _builtins.int
+    """How many accounts, over all tenants, it was about; 0 for one that is not new."""
+    def __init__(
+        self,
+        *,
+        is_new: _builtins.bool = ...,
+        account_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "is_new", b"is_new"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitHintResponse: _TypeAlias = SubmitHintResponse  # noqa: Y015
+
+@_typing.final
+class EraseAccountDataRequest(_message.Message):
+    """Request of EraseAccountData."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    REMOTE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    marketplace: _builtins.str
+    """The marketplace's registered name."""
+    remote_account_id: _builtins.str
+    """The marketplace's own id of the seller."""
+    def __init__(
+        self,
+        *,
+        marketplace: _builtins.str = ...,
+        remote_account_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["marketplace", b"marketplace", "remote_account_id", b"remote_account_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseAccountDataRequest: _TypeAlias = EraseAccountDataRequest  # noqa: Y015
+
+@_typing.final
+class EraseAccountDataResponse(_message.Message):
+    """Response of EraseAccountData."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
+    account_count: _builtins.int
+    """How many accounts, over all tenants, were erased."""
+    def __init__(
+        self,
+        *,
+        account_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseAccountDataResponse: _TypeAlias = EraseAccountDataResponse  # noqa: Y015

@@ -70,6 +70,21 @@ class ConnectorServiceStub:
                 request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SaveCredentialsRequest.SerializeToString,
                 response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SaveCredentialsResponse.FromString,
                 _registered_method=True)
+        self.GetAuthorization = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/GetAuthorization',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetAuthorizationRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetAuthorizationResponse.FromString,
+                _registered_method=True)
+        self.SubmitHint = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/SubmitHint',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SubmitHintRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SubmitHintResponse.FromString,
+                _registered_method=True)
+        self.EraseAccountData = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/EraseAccountData',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataResponse.FromString,
+                _registered_method=True)
 
 
 class ConnectorServiceServicer:
@@ -186,7 +201,8 @@ class ConnectorServiceServicer:
 
     def SaveCredentials(self, request, context):
         """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
-        as long as nobody else was given one since.
+        as long as nobody else was given one since. With the grant of GetAuthorization: stores what the exchange of the code
+        gave, whereby the account is CONNECTED and its waiting jobs go on, or that the marketplace refused it.
 
         Idempotent: the same tokens under the same grant are answered OK again.
 
@@ -194,10 +210,67 @@ class ConnectorServiceServicer:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
         NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
         FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
+        FAILED_PRECONDITION (REMOTE_ACCOUNT_MISMATCH): another seller consented than the account's own; the code is spent.
+        ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): the seller has another account of the tenant; the code is spent.
 
         Example:
         {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",
         "refreshed": {"accessToken": "v^1.1#...", "accessTokenExpireTime": "2026-01-05T11:00:00Z"}} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuthorization(self, request, context):
+        """Returns the authorization code that the holder of a lease on a connect task is to exchange, with what the exchange
+        needs. The account need not be CONNECTED.
+
+        Safe to repeat for as long as the code was not exchanged and saved.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+        FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on a connect task of this account.
+        FAILED_PRECONDITION (AUTHORIZATION_GONE): there is no code: it was refused or replaced, or its time is over.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "jobId": "0192f0c4-...",
+        "taskId": "0192f0c4-...", "leaseToken": "0192f0c6-..."}
+        -> {"authorization": {"grantId": "0192f0c8-...", "code": "v^1.1#...", "redirectUri": "...", "codeVerifier": ""}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitHint(self, request, context):
+        """Hands on that a marketplace says something has happened. It is a hint, never the truth: ORDERS and LISTINGS bring a
+        sync about, which reads what is true. A seller may be several tenants' account; each is served.
+
+        Idempotent: a hint_id is remembered for 30 days, and the same again changes nothing.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+        {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}
+        -> {"isNew": true, "accountCount": 1}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseAccountData(self, request, context):
+        """Erases what identifies a seller whose account at the marketplace is gone: credentials, the marketplace's id, names
+        and settings of every tenant's account of that seller. Its jobs are cancelled. What stays is that it was done, when,
+        and for which of our accounts.
+
+        Idempotent: there is nothing left to be erased twice.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+        {"marketplace": "ebay", "remoteAccountId": "ma8vp1jySJC"} -> {"accountCount": 1}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -240,6 +313,21 @@ def add_ConnectorServiceServicer_to_server(servicer, server):
                     servicer.SaveCredentials,
                     request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SaveCredentialsRequest.FromString,
                     response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SaveCredentialsResponse.SerializeToString,
+            ),
+            'GetAuthorization': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuthorization,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetAuthorizationRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetAuthorizationResponse.SerializeToString,
+            ),
+            'SubmitHint': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitHint,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SubmitHintRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SubmitHintResponse.SerializeToString,
+            ),
+            'EraseAccountData': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseAccountData,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -432,6 +520,87 @@ class ConnectorService:
             '/stoflow.connector.v1.ConnectorService/SaveCredentials',
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SaveCredentialsRequest.SerializeToString,
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SaveCredentialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuthorization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/GetAuthorization',
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetAuthorizationRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetAuthorizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitHint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/SubmitHint',
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SubmitHintRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.SubmitHintResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseAccountData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/EraseAccountData',
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataResponse.FromString,
             options,
             channel_credentials,
             insecure,

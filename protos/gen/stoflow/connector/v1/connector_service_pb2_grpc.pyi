@@ -119,7 +119,8 @@ class ConnectorServiceStub:
     """
     SaveCredentials: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.SaveCredentialsRequest, _connector_service_pb2.SaveCredentialsResponse]
     """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
-    as long as nobody else was given one since.
+    as long as nobody else was given one since. With the grant of GetAuthorization: stores what the exchange of the code
+    gave, whereby the account is CONNECTED and its waiting jobs go on, or that the marketplace refused it.
 
     Idempotent: the same tokens under the same grant are answered OK again.
 
@@ -127,10 +128,55 @@ class ConnectorServiceStub:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
       NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
       FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
+      FAILED_PRECONDITION (REMOTE_ACCOUNT_MISMATCH): another seller consented than the account's own; the code is spent.
+      ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): the seller has another account of the tenant; the code is spent.
 
     Example:
       {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",
        "refreshed": {"accessToken": "v^1.1#...", "accessTokenExpireTime": "2026-01-05T11:00:00Z"}} -> {}
+    """
+    GetAuthorization: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.GetAuthorizationRequest, _connector_service_pb2.GetAuthorizationResponse]
+    """Returns the authorization code that the holder of a lease on a connect task is to exchange, with what the exchange
+    needs. The account need not be CONNECTED.
+
+    Safe to repeat for as long as the code was not exchanged and saved.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on a connect task of this account.
+      FAILED_PRECONDITION (AUTHORIZATION_GONE): there is no code: it was refused or replaced, or its time is over.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "jobId": "0192f0c4-...",
+       "taskId": "0192f0c4-...", "leaseToken": "0192f0c6-..."}
+      -> {"authorization": {"grantId": "0192f0c8-...", "code": "v^1.1#...", "redirectUri": "...", "codeVerifier": ""}}
+    """
+    SubmitHint: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.SubmitHintRequest, _connector_service_pb2.SubmitHintResponse]
+    """Hands on that a marketplace says something has happened. It is a hint, never the truth: ORDERS and LISTINGS bring a
+    sync about, which reads what is true. A seller may be several tenants' account; each is served.
+
+    Idempotent: a hint_id is remembered for 30 days, and the same again changes nothing.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}
+      -> {"isNew": true, "accountCount": 1}
+    """
+    EraseAccountData: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.EraseAccountDataRequest, _connector_service_pb2.EraseAccountDataResponse]
+    """Erases what identifies a seller whose account at the marketplace is gone: credentials, the marketplace's id, names
+    and settings of every tenant's account of that seller. Its jobs are cancelled. What stays is that it was done, when,
+    and for which of our accounts.
+
+    Idempotent: there is nothing left to be erased twice.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"marketplace": "ebay", "remoteAccountId": "ma8vp1jySJC"} -> {"accountCount": 1}
     """
 
 @_typing.type_check_only
@@ -224,7 +270,8 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
     """
     SaveCredentials: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.SaveCredentialsRequest, _connector_service_pb2.SaveCredentialsResponse]  # type: ignore[assignment]
     """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
-    as long as nobody else was given one since.
+    as long as nobody else was given one since. With the grant of GetAuthorization: stores what the exchange of the code
+    gave, whereby the account is CONNECTED and its waiting jobs go on, or that the marketplace refused it.
 
     Idempotent: the same tokens under the same grant are answered OK again.
 
@@ -232,10 +279,55 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
       NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
       FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
+      FAILED_PRECONDITION (REMOTE_ACCOUNT_MISMATCH): another seller consented than the account's own; the code is spent.
+      ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): the seller has another account of the tenant; the code is spent.
 
     Example:
       {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",
        "refreshed": {"accessToken": "v^1.1#...", "accessTokenExpireTime": "2026-01-05T11:00:00Z"}} -> {}
+    """
+    GetAuthorization: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.GetAuthorizationRequest, _connector_service_pb2.GetAuthorizationResponse]  # type: ignore[assignment]
+    """Returns the authorization code that the holder of a lease on a connect task is to exchange, with what the exchange
+    needs. The account need not be CONNECTED.
+
+    Safe to repeat for as long as the code was not exchanged and saved.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on a connect task of this account.
+      FAILED_PRECONDITION (AUTHORIZATION_GONE): there is no code: it was refused or replaced, or its time is over.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "jobId": "0192f0c4-...",
+       "taskId": "0192f0c4-...", "leaseToken": "0192f0c6-..."}
+      -> {"authorization": {"grantId": "0192f0c8-...", "code": "v^1.1#...", "redirectUri": "...", "codeVerifier": ""}}
+    """
+    SubmitHint: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.SubmitHintRequest, _connector_service_pb2.SubmitHintResponse]  # type: ignore[assignment]
+    """Hands on that a marketplace says something has happened. It is a hint, never the truth: ORDERS and LISTINGS bring a
+    sync about, which reads what is true. A seller may be several tenants' account; each is served.
+
+    Idempotent: a hint_id is remembered for 30 days, and the same again changes nothing.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}
+      -> {"isNew": true, "accountCount": 1}
+    """
+    EraseAccountData: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.EraseAccountDataRequest, _connector_service_pb2.EraseAccountDataResponse]  # type: ignore[assignment]
+    """Erases what identifies a seller whose account at the marketplace is gone: credentials, the marketplace's id, names
+    and settings of every tenant's account of that seller. Its jobs are cancelled. What stays is that it was done, when,
+    and for which of our accounts.
+
+    Idempotent: there is nothing left to be erased twice.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"marketplace": "ebay", "remoteAccountId": "ma8vp1jySJC"} -> {"accountCount": 1}
     """
 
 class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -368,7 +460,8 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connector_service_pb2.SaveCredentialsResponse, _abc.Awaitable[_connector_service_pb2.SaveCredentialsResponse]]:
         """Stores refreshed tokens, or tells that the marketplace refused to refresh them. Needs the grant, which may be over
-        as long as nobody else was given one since.
+        as long as nobody else was given one since. With the grant of GetAuthorization: stores what the exchange of the code
+        gave, whereby the account is CONNECTED and its waiting jobs go on, or that the marketplace refused it.
 
         Idempotent: the same tokens under the same grant are answered OK again.
 
@@ -376,10 +469,73 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
           NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
           FAILED_PRECONDITION (GRANT_LOST): the grant is spent or belongs to another.
+          FAILED_PRECONDITION (REMOTE_ACCOUNT_MISMATCH): another seller consented than the account's own; the code is spent.
+          ALREADY_EXISTS (REMOTE_ACCOUNT_EXISTS): the seller has another account of the tenant; the code is spent.
 
         Example:
           {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "grantId": "0192f0c7-...",
            "refreshed": {"accessToken": "v^1.1#...", "accessTokenExpireTime": "2026-01-05T11:00:00Z"}} -> {}
+        """
+
+    @_abc_1.abstractmethod
+    def GetAuthorization(
+        self,
+        request: _connector_service_pb2.GetAuthorizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.GetAuthorizationResponse, _abc.Awaitable[_connector_service_pb2.GetAuthorizationResponse]]:
+        """Returns the authorization code that the holder of a lease on a connect task is to exchange, with what the exchange
+        needs. The account need not be CONNECTED.
+
+        Safe to repeat for as long as the code was not exchanged and saved.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+          FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on a connect task of this account.
+          FAILED_PRECONDITION (AUTHORIZATION_GONE): there is no code: it was refused or replaced, or its time is over.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...", "jobId": "0192f0c4-...",
+           "taskId": "0192f0c4-...", "leaseToken": "0192f0c6-..."}
+          -> {"authorization": {"grantId": "0192f0c8-...", "code": "v^1.1#...", "redirectUri": "...", "codeVerifier": ""}}
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitHint(
+        self,
+        request: _connector_service_pb2.SubmitHintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.SubmitHintResponse, _abc.Awaitable[_connector_service_pb2.SubmitHintResponse]]:
+        """Hands on that a marketplace says something has happened. It is a hint, never the truth: ORDERS and LISTINGS bring a
+        sync about, which reads what is true. A seller may be several tenants' account; each is served.
+
+        Idempotent: a hint_id is remembered for 30 days, and the same again changes nothing.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+          {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}
+          -> {"isNew": true, "accountCount": 1}
+        """
+
+    @_abc_1.abstractmethod
+    def EraseAccountData(
+        self,
+        request: _connector_service_pb2.EraseAccountDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.EraseAccountDataResponse, _abc.Awaitable[_connector_service_pb2.EraseAccountDataResponse]]:
+        """Erases what identifies a seller whose account at the marketplace is gone: credentials, the marketplace's id, names
+        and settings of every tenant's account of that seller. Its jobs are cancelled. What stays is that it was done, when,
+        and for which of our accounts.
+
+        Idempotent: there is nothing left to be erased twice.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+          {"marketplace": "ebay", "remoteAccountId": "ma8vp1jySJC"} -> {"accountCount": 1}
         """
 
 def add_ConnectorServiceServicer_to_server(servicer: ConnectorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,6 +32,7 @@ class Manifest(_message.Message):
     ACCOUNT_SETTINGS_SCHEMA_FIELD_NUMBER: _builtins.int
     ACTIONS_FIELD_NUMBER: _builtins.int
     DEFAULT_MAPPINGS_FIELD_NUMBER: _builtins.int
+    OAUTH_FIELD_NUMBER: _builtins.int
     marketplace: _builtins.str
     """The marketplace's registered name: "ebay"."""
     version: _builtins.str
@@ -50,6 +51,12 @@ class Manifest(_message.Message):
     def default_mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___DefaultMapping]:
         """The marketplace's own values of reference attributes, used where an operator has set no other."""
 
+    @_builtins.property
+    def oauth(self) -> Global___OAuthDescription:
+        """How sellers authorize us; absent for a marketplace without OAuth. Not part of what a version names, since the
+        application's id differs by environment: the newest registration counts.
+        """
+
     def __init__(
         self,
         *,
@@ -59,14 +66,77 @@ class Manifest(_message.Message):
         account_settings_schema: _builtins.str = ...,
         actions: _abc.Iterable[Global___ActionSpec] | None = ...,
         default_mappings: _abc.Iterable[Global___DefaultMapping] | None = ...,
+        oauth: Global___OAuthDescription | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oauth", b"oauth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_settings_schema", b"account_settings_schema", "actions", b"actions", "default_mappings", b"default_mappings", "display_name", b"display_name", "marketplace", b"marketplace", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_settings_schema", b"account_settings_schema", "actions", b"actions", "default_mappings", b"default_mappings", "display_name", b"display_name", "marketplace", b"marketplace", "oauth", b"oauth", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Manifest: _TypeAlias = Manifest  # noqa: Y015
+
+@_typing.final
+class OAuthDescription(_message.Message):
+    """How to send a seller to the marketplace's consent page (OAuth 2.0, authorization code)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtraParametersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    AUTHORIZE_URL_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    PKCE_FIELD_NUMBER: _builtins.int
+    EXTRA_PARAMETERS_FIELD_NUMBER: _builtins.int
+    authorize_url: _builtins.str
+    """The page, without parameters: "https://auth.ebay.com/oauth2/authorize"."""
+    client_id: _builtins.str
+    """Our application's id at the marketplace; no secret."""
+    pkce: _builtins.bool
+    """Whether the code is bound to this exchange by PKCE with S256 (RFC 7636)."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What to ask for."""
+
+    @_builtins.property
+    def extra_parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Further parameters of the page: {"prompt": "login"}."""
+
+    def __init__(
+        self,
+        *,
+        authorize_url: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+        pkce: _builtins.bool = ...,
+        extra_parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize_url", b"authorize_url", "client_id", b"client_id", "extra_parameters", b"extra_parameters", "pkce", b"pkce", "scopes", b"scopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OAuthDescription: _TypeAlias = OAuthDescription  # noqa: Y015
 
 @_typing.final
 class DefaultMapping(_message.Message):
