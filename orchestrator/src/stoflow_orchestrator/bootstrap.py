@@ -88,6 +88,7 @@ from stoflow_orchestrator.services.preview import PreviewService
 from stoflow_orchestrator.services.prices import PriceService
 from stoflow_orchestrator.services.product_changes import ProductChanges
 from stoflow_orchestrator.services.product_import import ProductImportService
+from stoflow_orchestrator.services.product_listings import ProductListings
 from stoflow_orchestrator.services.products import ProductService
 from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
@@ -298,7 +299,9 @@ def _add_servicers(
     )
     server.add(
         connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
-        ConnectorServicer(connectors, CredentialService(database, tenants, box)),  # type: ignore[abstract]
+        ConnectorServicer(  # type: ignore[abstract]
+            connectors, CredentialService(database, tenants, box), ProductListings(database, tenants)
+        ),
     )
     control = JobControl(pool, engine.on_commit, tenants, reading)
     server.add(

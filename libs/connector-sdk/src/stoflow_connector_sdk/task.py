@@ -122,6 +122,33 @@ class AuthorizationSource(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ProductListing:
+    """A listing of the job's product on the job's account, as the orchestrator knows it.
+
+    Attributes:
+        remote_id: The marketplace's id.
+        site: The marketplace's site; empty for a marketplace with only one.
+        state: Where it stands.
+        url: Its public address; empty when it is not known.
+        product_version: The version of the product that it shows.
+        notes: What the connector noted on it last; empty when it noted nothing.
+    """
+
+    remote_id: str
+    site: str
+    state: ListingState.ValueType
+    url: str
+    product_version: int
+    notes: Mapping[str, Any]
+
+
+class ListingSource(Protocol):
+    """Knows the listings of the products whose tasks run here."""
+
+    async def get_listings(self, task: "TaskContext") -> Sequence[ProductListing]: ...
+
+
 class AttemptState:
     """What changes during an attempt: whether to stop, and whether the marketplace may have acted already."""
 
@@ -177,6 +204,7 @@ class TaskContext:
         granted_at: Monotonic time at which the grant was answered.
         product_or_none: The product; None for actions without one.
         token_source: Where access tokens come from; the runtime's business.
+        listing_source: Where listings come from; the runtime's business.
         clock: Time, also for waiting.
         state: What changes during the attempt; the runtime's business.
     """
@@ -203,6 +231,7 @@ class TaskContext:
     granted_at: float = 0.0
     product_or_none: Product | None = None
     token_source: TokenSource | None = None
+    listing_source: ListingSource | None = None
     clock: Clock = field(default_factory=SystemClock)
     state: AttemptState = field(default_factory=AttemptState)
 
@@ -270,6 +299,19 @@ class TaskContext:
         if not isinstance(source, AuthorizationSource):
             raise LookupError("this context was made without a source of authorizations")
         return source
+
+    async def get_listings(self) -> Sequence[ProductListing]:
+        """Returns what is known just now of the product's listings on this account, on all of its sites.
+
+        The one that shows the newest product comes first; ended ones are among them. No other job of the account and
+        product runs meanwhile.
+
+        Raises:
+            RetryableError: The orchestrator cannot be asked.
+        """
+        if self.listing_source is None:
+            raise LookupError("this context was made without a listing source")
+        return await self.listing_source.get_listings(self)
 
     async def wait(self, seconds: float) -> None:
         """Waits within the attempt, for instance for an asynchronous import at the marketplace.

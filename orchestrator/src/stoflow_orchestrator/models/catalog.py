@@ -113,6 +113,8 @@ class Listing(TenantBase):
     price_currency: Mapped[str | None]
     price_minor: Mapped[int | None] = mapped_column(BigInteger())
     product_version: Mapped[BigInt]
+    # Whatever the connector wants to know again; null when it noted nothing.
+    notes: Mapped[Json | None]
     update_time: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

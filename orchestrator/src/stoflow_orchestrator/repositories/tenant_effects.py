@@ -20,6 +20,7 @@ from stoflow.connector.v1 import task_pb2
 from stoflow_orchestrator.engine.changes import ListingUpdate
 from stoflow_orchestrator.engine.records import Job
 from stoflow_orchestrator.migrations.runner import tenant_schema
+from stoflow_service_kit.structs import struct_to_json
 
 Connection = AsyncConnection[Any]
 
@@ -30,19 +31,23 @@ LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 # Who unlinked a listing, or linked it to another product, is not overruled by a result.
 _UPSERT_LISTING = sql.SQL("""
     INSERT INTO {schema}.listings AS l (listing_id, marketplace, account_id, product_id, site, remote_id, sku, title,
-                                        url, state, price_currency, price_minor, product_version, update_time)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now())
+                                        url, state, price_currency, price_minor, product_version, notes, update_time)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now())
         ON CONFLICT (account_id, remote_id) DO UPDATE
            SET product_id = CASE WHEN l.link IS NULL THEN excluded.product_id ELSE l.product_id END,
-               product_version = CASE WHEN l.link IS NULL OR l.product_id = excluded.product_id
-                                      THEN excluded.product_version ELSE l.product_version END,
+               product_version = CASE WHEN l.product_id = excluded.product_id
+                                      THEN greatest(l.product_version, excluded.product_version)
+                                      WHEN l.link IS NULL THEN excluded.product_version ELSE l.product_version END,
+               notes = coalesce(excluded.notes, l.notes),
                url = coalesce(nullif(excluded.url, ''), l.url), state = excluded.state,
                sku = coalesce(nullif(excluded.sku, ''), l.sku),
                title = coalesce(nullif(excluded.title, ''), l.title),
                price_currency = coalesce(excluded.price_currency, l.price_currency),
                price_minor = coalesce(excluded.price_minor, l.price_minor), update_time = now()
          WHERE l.product_version <= excluded.product_version
-            OR l.product_id IS DISTINCT FROM excluded.product_id""")
+            OR l.product_id IS DISTINCT FROM excluded.product_id
+            -- That it is over is true whatever version of the product the job carried that ended it.
+            OR excluded.state IN ('ENDED', 'SOLD')""")
 
 # A product that changed since the job froze it leaves its new listing stale at once, and nobody has planned an update:
 # there was no listing then. So every result plans one, for accounts that ask for updates; what is not stale when it is
@@ -100,6 +105,7 @@ async def apply_listings(connection: Connection, updates: Iterable[ListingUpdate
                 change.price.currency_code if has_price else None,
                 change.price.amount_minor if has_price else None,
                 update.product_version,
+                struct_to_json(change.notes) if change.HasField("notes") else None,
             ),
             prepare=False,
         )

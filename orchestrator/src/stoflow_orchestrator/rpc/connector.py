@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import grpc.aio
 from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.connector.v1 import connector_service_pb2_grpc
 
+from stoflow_orchestrator.messages.product_listing import product_listing_message
 from stoflow_orchestrator.rpc.credentials import get_credentials, save_credentials
 from stoflow_orchestrator.services.connectors import ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
+from stoflow_orchestrator.services.product_listings import LeaseHolder, ProductListings
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -18,9 +21,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
     """Serves ConnectorService."""
 
-    def __init__(self, connectors: ConnectorService, credentials: CredentialService) -> None:
+    def __init__(
+        self, connectors: ConnectorService, credentials: CredentialService, listings: ProductListings
+    ) -> None:
         self._connectors = connectors
         self._credentials = credentials
+        self._listings = listings
 
     async def RegisterConnector(
         self, request: rpc.RegisterConnectorRequest, context: Context
@@ -52,3 +58,14 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         self, request: rpc.SaveCredentialsRequest, context: Context
     ) -> rpc.SaveCredentialsResponse:
         return await save_credentials(self._credentials, request)
+
+    async def GetListings(self, request: rpc.GetListingsRequest, context: Context) -> rpc.GetListingsResponse:
+        holder = LeaseHolder(
+            tenant_id=request.tenant_id,
+            job_id=UUID(request.job_id),
+            task_id=UUID(request.task_id),
+            lease_token=UUID(request.lease_token),
+            instance_id=UUID(request.instance_id),
+        )
+        found = await self._listings.list_for(holder)
+        return rpc.GetListingsResponse(listings=[product_listing_message(row) for row in found])

@@ -31,7 +31,7 @@ from stoflow_connector_sdk.runtime.conversion import (
     success_report,
     task_context,
 )
-from stoflow_connector_sdk.testing import FixedTokens, make_task_context
+from stoflow_connector_sdk.testing import FixedListings, FixedTokens, make_task_context
 from stoflow_service_kit.clock import ManualClock
 from stoflow_service_kit.errors import InvalidArgumentError
 
@@ -46,6 +46,7 @@ def convert(assignment: task_pb2.TaskAssignment, sent_at: float = 0.0) -> TaskCo
         assignment,
         sent_at=sent_at,
         token_source=FixedTokens("t"),
+        listing_source=FixedListings(),
         clock=clock,
     )
 

@@ -9,7 +9,7 @@ from stoflow.connector.v1.connector_service_pb2 import TaskLease, TaskStartResul
 from stoflow.connector.v1.task_pb2 import TaskCommand
 
 from stoflow_connector_sdk.runtime.conversion import task_context
-from stoflow_connector_sdk.task import TaskContext, TokenSource
+from stoflow_connector_sdk.task import ListingSource, TaskContext, TokenSource
 from stoflow_service_kit.clock import Clock
 
 
@@ -43,6 +43,7 @@ class ActiveTask:
         *,
         sent_at: float,
         token_source: TokenSource,
+        listing_source: ListingSource,
         clock: Clock,
     ) -> Self:
         """Builds the attempt that a grant allows.
@@ -53,6 +54,7 @@ class ActiveTask:
             sent_at: Monotonic time of the first try to ask for it: the lease may have been taken by a try whose
                 answer was lost.
             token_source: Handed to the service method.
+            listing_source: Handed to it as well.
             clock: Time.
         """
         assignment = result.assignment
@@ -62,6 +64,7 @@ class ActiveTask:
             assignment,
             sent_at=sent_at,
             token_source=token_source,
+            listing_source=listing_source,
             clock=clock,
         )
         seconds = assignment.start_to_close_timeout.ToNanoseconds() / 1e9

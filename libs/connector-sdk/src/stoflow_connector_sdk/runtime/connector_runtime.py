@@ -16,6 +16,7 @@ from stoflow_connector_sdk.runtime.commands import CommandSource, OpenDoorbell, 
 from stoflow_connector_sdk.runtime.credentials import CredentialBroker
 from stoflow_connector_sdk.runtime.executor import Executor
 from stoflow_connector_sdk.runtime.heartbeats import Heartbeats
+from stoflow_connector_sdk.runtime.listings import ListingReader
 from stoflow_connector_sdk.runtime.metrics import ConnectorMetrics
 from stoflow_connector_sdk.runtime.registration import Registrar, Registration
 from stoflow_connector_sdk.runtime.reporter import Reporter
@@ -80,6 +81,7 @@ class ConnectorRuntime:
         self._credentials = CredentialBroker(
             self._client, self.instance_id, definition.token_refresher, self._clock
         )
+        self._listings = ListingReader(self._client, self.instance_id)
         self._reporter = Reporter(
             self._client, self.instance_id, metrics, lambda: not (self._is_draining or self._is_retired)
         )
@@ -99,6 +101,7 @@ class ConnectorRuntime:
             self._slots,
             clock=self._clock,
             token_source=self._credentials,
+            listing_source=self._listings,
             metrics=metrics,
             register_again=self._registrar.register,
             begin=self._begin,
@@ -229,7 +232,12 @@ class ConnectorRuntime:
             tenant_id=active.context.tenant_id, job_id=active.context.job_id, task_id=grant.task_id
         )
         following = ActiveTask.granted(
-            command, grant, sent_at=active.reported_at, token_source=self._credentials, clock=self._clock
+            command,
+            grant,
+            sent_at=active.reported_at,
+            token_source=self._credentials,
+            listing_source=self._listings,
+            clock=self._clock,
         )
         following.runner = active.runner
         waited = self._clock.monotonic() - active.reported_at

@@ -17,6 +17,7 @@ from stoflow_connector_sdk.task import (
     EffectGrant,
     EffectMode,
     KnownListing,
+    ListingSource,
     TaskContext,
     TaskOutputs,
     TokenSource,
@@ -43,6 +44,7 @@ def task_context(
     *,
     sent_at: float,
     token_source: TokenSource,
+    listing_source: ListingSource,
     clock: Clock,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> TaskContext:
@@ -72,6 +74,7 @@ def task_context(
         granted_at=clock.monotonic(),
         product_or_none=assignment.product.product if has_product else None,
         token_source=token_source,
+        listing_source=listing_source,
         clock=clock,
     )
 

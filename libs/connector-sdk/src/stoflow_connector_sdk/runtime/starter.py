@@ -14,7 +14,7 @@ from stoflow_connector_sdk.runtime.active import ActiveTask, Slots
 from stoflow_connector_sdk.runtime.calls import CallError, OrchestratorClient
 from stoflow_connector_sdk.runtime.commands import CommandMessage
 from stoflow_connector_sdk.runtime.metrics import ConnectorMetrics
-from stoflow_connector_sdk.task import TokenSource
+from stoflow_connector_sdk.task import ListingSource, TokenSource
 from stoflow_service_kit.batching import Batcher
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.logs import get_logger
@@ -54,6 +54,7 @@ class Starter:
         *,
         clock: Clock,
         token_source: TokenSource,
+        listing_source: ListingSource,
         metrics: ConnectorMetrics,
         register_again: Callable[[], Awaitable[object]],
         begin: Callable[[Sequence[ActiveTask], bool], None],
@@ -66,6 +67,7 @@ class Starter:
             slots: A slot of each command that comes to nothing is given back here.
             clock: Time.
             token_source: Handed to the attempts.
+            listing_source: Handed to the attempts as well.
             metrics: What is counted.
             register_again: Called when the orchestrator does not know this instance.
             begin: Takes granted attempts, with whether their leases should be extended before they run.
@@ -75,6 +77,7 @@ class Starter:
         self._slots = slots
         self._clock = clock
         self._token_source = token_source
+        self._listing_source = listing_source
         self._metrics = metrics
         self._register_again = register_again
         self._begin = begin
@@ -183,6 +186,7 @@ class Starter:
             result,
             sent_at=entry.sent_at,
             token_source=self._token_source,
+            listing_source=self._listing_source,
             clock=self._clock,
         )
 

@@ -1,6 +1,6 @@
 """Doubles for the tests of connectors: an orchestrator in memory, behind real gRPC."""
 
-from stoflow_connector_sdk.testing.contexts import FixedTokens, make_task_context
+from stoflow_connector_sdk.testing.contexts import FixedListings, FixedTokens, make_task_context
 from stoflow_connector_sdk.testing.harness import run_against
 from stoflow_connector_sdk.testing.ledger import EffectRecord, JobRecord, TaskRecord
 from stoflow_connector_sdk.testing.orchestrator import InMemoryOrchestrator
@@ -8,6 +8,7 @@ from stoflow_connector_sdk.testing.vault import PendingAuthorization
 
 __all__ = [
     "EffectRecord",
+    "FixedListings",
     "FixedTokens",
     "InMemoryOrchestrator",
     "JobRecord",

@@ -1,10 +1,11 @@
 """Task contexts without a runtime."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from stoflow_connector_sdk.lease import Lease
-from stoflow_connector_sdk.task import TaskContext
+from stoflow_connector_sdk.task import ProductListing, TaskContext
 from stoflow_service_kit.clock import Clock, SystemClock
 
 
@@ -20,10 +21,20 @@ class FixedTokens:
         return self._tokens[0]
 
 
+class FixedListings:
+    """A listing source that knows given listings."""
+
+    def __init__(self, *listings: ProductListing) -> None:
+        self._listings = listings
+
+    async def get_listings(self, task: TaskContext) -> Sequence[ProductListing]:  # noqa: ARG002
+        return self._listings
+
+
 def make_task_context(
     *, lease_seconds: float = 60.0, clock: Clock | None = None, **fields: Any
 ) -> TaskContext:
-    """Makes a context with ids of its own, a lease that begins now and the token "access-token".
+    """Makes a context with ids of its own, a lease that begins now, the token "access-token" and no known listings.
 
     Args:
         lease_seconds: How long the lease holds.
@@ -42,6 +53,7 @@ def make_task_context(
         "lease_token": str(uuid.uuid4()),
         "granted_at": clock.monotonic(),
         "token_source": FixedTokens("access-token"),
+        "listing_source": FixedListings(),
         "clock": clock,
     }
     return TaskContext(**{**defaults, **fields})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from google.protobuf.struct_pb2 import Struct
+from stoflow.catalog.v1 import listing_pb2
 from stoflow.common.v1 import failure_pb2
 from stoflow.connector.v1 import connector_service_pb2 as pb
 from stoflow.connector.v1 import manifest_pb2, task_pb2
@@ -93,6 +94,7 @@ class Ledger:
     ) -> None:
         self.jobs: dict[str, JobRecord] = {}
         self.effects: dict[str, EffectRecord] = {}
+        self.listings: dict[tuple[str, str], dict[str, task_pb2.ProductListing]] = {}
         self.unavailable_seconds: dict[str, float] = {}
         self.lease_seconds = lease_seconds
         self.on_change: Callable[[], None] = lambda: None
@@ -269,6 +271,8 @@ class Ledger:
         if report.HasField("success"):
             task.state = "COMPLETED"
             task.output = report.success.output
+            if report.success.HasField("listing") and job.product is not None:
+                self._keep_listing(job, report.success.listing)
             self._append(job, task, report.success)
             if task.effect is not None:
                 task.effect.is_settled = True
@@ -309,6 +313,27 @@ class Ledger:
             self.dispatch_next(job)
         self.on_change()
         return True
+
+    def listings_for(self, job: JobRecord) -> list[task_pb2.ProductListing]:
+        """Returns what results said of the listings of a job's product on its account, newest product first."""
+        if job.product is None:
+            return []
+        found = self.listings.get((job.account_id, job.product.product.product_id), {})
+        return sorted(found.values(), key=lambda listing: -listing.product_version)
+
+    def _keep_listing(self, job: JobRecord, change: task_pb2.ListingChange) -> None:
+        assert job.product is not None  # noqa: S101 - for the type checker
+        product = job.product.product
+        known = self.listings.setdefault((job.account_id, product.product_id), {})
+        listing = known.setdefault(change.remote_id, task_pb2.ProductListing(remote_id=change.remote_id))
+        is_over = change.state in {listing_pb2.LISTING_STATE_ENDED, listing_pb2.LISTING_STATE_SOLD}
+        if product.version < listing.product_version and not is_over:
+            return
+        listing.site, listing.state = job.site, change.state
+        listing.url = change.url or listing.url
+        listing.product_version = max(product.version, listing.product_version)
+        if change.HasField("notes"):
+            listing.notes.CopyFrom(change.notes)
 
     def holds(self, job_id: str, task_id: str, lease_token: str) -> JobRecord | None:
         """Returns the job when this lease is held."""

@@ -192,6 +192,17 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
     ) -> pb.EraseAccountDataResponse:
         return _answer(self._begin("EraseAccountData", request), pb.EraseAccountDataResponse())
 
+    async def GetListings(  # noqa: N802 - the contract's name
+        self,
+        request: pb.GetListingsRequest,
+        context: _Context,  # noqa: ARG002
+    ) -> pb.GetListingsResponse:
+        fault = self._begin("GetListings", request)
+        job = self._ledger.holds(request.job_id, request.task_id, request.lease_token)
+        if job is None:
+            raise FailedPreconditionError("No lease.", reason="LEASE_REQUIRED")
+        return _answer(fault, pb.GetListingsResponse(listings=self._ledger.listings_for(job)))
+
 
 def unavailable() -> ServiceError:
     """The error of an orchestrator that goes away."""

@@ -98,6 +98,9 @@ class ReportTask(Command[rpc.TaskReportResult]):
         size = success.output.ByteSize()
         if size > MAX_OUTPUT_BYTES:
             return f"the output has {size} bytes and may have at most {MAX_OUTPUT_BYTES}"
+        size = success.listing.notes.ByteSize()
+        if size > MAX_OUTPUT_BYTES:
+            return f"the notes on the listing have {size} bytes and may have at most {MAX_OUTPUT_BYTES}"
         return follow_up_problem(changes.rooms.get(job.job_id), success) if success.follow_ups else ""
 
     def _accept_success(self, changes: Changes, job: Job, task: Task, result: rpc.TaskReportResult) -> None:

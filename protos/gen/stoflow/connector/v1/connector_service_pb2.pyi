@@ -809,6 +809,68 @@ class RefreshRefused(_message.Message):
 Global___RefreshRefused: _TypeAlias = RefreshRefused  # noqa: Y015
 
 @_typing.final
+class GetListingsRequest(_message.Message):
+    """Request of GetListings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    LEASE_TOKEN_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """The instance that asks."""
+    tenant_id: _builtins.int
+    """The tenant of the job."""
+    job_id: _builtins.str
+    """The job of a task whose lease the caller holds."""
+    task_id: _builtins.str
+    """That task."""
+    lease_token: _builtins.str
+    """Its lease token."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        job_id: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+        lease_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "job_id", b"job_id", "lease_token", b"lease_token", "task_id", b"task_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetListingsRequest: _TypeAlias = GetListingsRequest  # noqa: Y015
+
+@_typing.final
+class GetListingsResponse(_message.Message):
+    """Response of GetListings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def listings(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.ProductListing]:
+        """The greatest product_version first."""
+
+    def __init__(
+        self,
+        *,
+        listings: _abc.Iterable[_task_pb2.ProductListing] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listings", b"listings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetListingsResponse: _TypeAlias = GetListingsResponse  # noqa: Y015
+
+@_typing.final
 class SaveCredentialsRequest(_message.Message):
     """Request of SaveCredentials."""
 

@@ -85,6 +85,11 @@ class ConnectorServiceStub:
                 request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataRequest.SerializeToString,
                 response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataResponse.FromString,
                 _registered_method=True)
+        self.GetListings = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/GetListings',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsResponse.FromString,
+                _registered_method=True)
 
 
 class ConnectorServiceServicer:
@@ -276,6 +281,29 @@ class ConnectorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetListings(self, request, context):
+        """Returns what is known just now of the listings of a running job's product on the job's account: on all of its sites,
+        the one that shows the newest product first, ended ones included, at most 100. Which version of the product each
+        shows decides whether a job that carries an older one may still change it: no other job of the account and product
+        runs meanwhile. A job without a product has none.
+
+        Safe to repeat: it changes nothing.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+        NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+        FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+        "leaseToken": "0192f0c6-..."}
+        -> {"listings": [{"remoteId": "110555000001", "site": "EBAY_US", "state": "LISTING_STATE_LIVE",
+        "productVersion": "3", "notes": {"offerId": "104682640001"}}]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConnectorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -328,6 +356,11 @@ def add_ConnectorServiceServicer_to_server(servicer, server):
                     servicer.EraseAccountData,
                     request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataRequest.FromString,
                     response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataResponse.SerializeToString,
+            ),
+            'GetListings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetListings,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -601,6 +634,33 @@ class ConnectorService:
             '/stoflow.connector.v1.ConnectorService/EraseAccountData',
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataRequest.SerializeToString,
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.EraseAccountDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetListings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/GetListings',
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -178,6 +178,25 @@ class ConnectorServiceStub:
     Example:
       {"marketplace": "ebay", "remoteAccountId": "ma8vp1jySJC"} -> {"accountCount": 1}
     """
+    GetListings: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.GetListingsRequest, _connector_service_pb2.GetListingsResponse]
+    """Returns what is known just now of the listings of a running job's product on the job's account: on all of its sites,
+    the one that shows the newest product first, ended ones included, at most 100. Which version of the product each
+    shows decides whether a job that carries an older one may still change it: no other job of the account and product
+    runs meanwhile. A job without a product has none.
+
+    Safe to repeat: it changes nothing.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+       "leaseToken": "0192f0c6-..."}
+      -> {"listings": [{"remoteId": "110555000001", "site": "EBAY_US", "state": "LISTING_STATE_LIVE",
+           "productVersion": "3", "notes": {"offerId": "104682640001"}}]}
+    """
 
 @_typing.type_check_only
 class ConnectorServiceAsyncStub(ConnectorServiceStub):
@@ -328,6 +347,25 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
 
     Example:
       {"marketplace": "ebay", "remoteAccountId": "ma8vp1jySJC"} -> {"accountCount": 1}
+    """
+    GetListings: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.GetListingsRequest, _connector_service_pb2.GetListingsResponse]  # type: ignore[assignment]
+    """Returns what is known just now of the listings of a running job's product on the job's account: on all of its sites,
+    the one that shows the newest product first, ended ones included, at most 100. Which version of the product each
+    shows decides whether a job that carries an older one may still change it: no other job of the account and product
+    runs meanwhile. A job without a product has none.
+
+    Safe to repeat: it changes nothing.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+       "leaseToken": "0192f0c6-..."}
+      -> {"listings": [{"remoteId": "110555000001", "site": "EBAY_US", "state": "LISTING_STATE_LIVE",
+           "productVersion": "3", "notes": {"offerId": "104682640001"}}]}
     """
 
 class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -536,6 +574,31 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Example:
           {"marketplace": "ebay", "remoteAccountId": "ma8vp1jySJC"} -> {"accountCount": 1}
+        """
+
+    @_abc_1.abstractmethod
+    def GetListings(
+        self,
+        request: _connector_service_pb2.GetListingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.GetListingsResponse, _abc.Awaitable[_connector_service_pb2.GetListingsResponse]]:
+        """Returns what is known just now of the listings of a running job's product on the job's account: on all of its sites,
+        the one that shows the newest product first, ended ones included, at most 100. Which version of the product each
+        shows decides whether a job that carries an older one may still change it: no other job of the account and product
+        runs meanwhile. A job without a product has none.
+
+        Safe to repeat: it changes nothing.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+          NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+          FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+           "leaseToken": "0192f0c6-..."}
+          -> {"listings": [{"remoteId": "110555000001", "site": "EBAY_US", "state": "LISTING_STATE_LIVE",
+               "productVersion": "3", "notes": {"offerId": "104682640001"}}]}
         """
 
 def add_ConnectorServiceServicer_to_server(servicer: ConnectorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -423,6 +423,50 @@ class TaskAssignment(_message.Message):
 Global___TaskAssignment: _TypeAlias = TaskAssignment  # noqa: Y015
 
 @_typing.final
+class ProductListing(_message.Message):
+    """A listing of a job's product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOTE_ID_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    PRODUCT_VERSION_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    remote_id: _builtins.str
+    """The marketplace's id of the listing."""
+    site: _builtins.str
+    """The marketplace's site; empty for a marketplace with only one."""
+    state: _listing_pb2.ListingState.ValueType
+    """Where it stands."""
+    url: _builtins.str
+    """Its public address; empty when it is not known."""
+    product_version: _builtins.int
+    """The version of the product that it shows."""
+    @_builtins.property
+    def notes(self) -> _struct_pb2.Struct:
+        """What the connector noted with the last result that noted anything; absent when nothing was."""
+
+    def __init__(
+        self,
+        *,
+        remote_id: _builtins.str = ...,
+        site: _builtins.str = ...,
+        state: _listing_pb2.ListingState.ValueType = ...,
+        url: _builtins.str = ...,
+        product_version: _builtins.int = ...,
+        notes: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes", "product_version", b"product_version", "remote_id", b"remote_id", "site", b"site", "state", b"state", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductListing: _TypeAlias = ProductListing  # noqa: Y015
+
+@_typing.final
 class ListingChange(_message.Message):
     """What a task learned of a listing; the orchestrator stores it with the result."""
 
@@ -434,6 +478,7 @@ class ListingChange(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     SKU_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     remote_id: _builtins.str
     """The marketplace's id of the listing."""
     url: _builtins.str
@@ -450,6 +495,12 @@ class ListingChange(_message.Message):
     def price(self) -> _money_pb2.Money:
         """The price it carries; absent when the task did not learn it."""
 
+    @_builtins.property
+    def notes(self) -> _struct_pb2.Struct:
+        """Whatever the connector wants to know again when it works on the listing next, at most 64 KiB as JSON; GetListings
+        returns it. Absent keeps what was noted before; ignored in found_listings.
+        """
+
     def __init__(
         self,
         *,
@@ -459,10 +510,11 @@ class ListingChange(_message.Message):
         price: _money_pb2.Money | None = ...,
         sku: _builtins.str = ...,
         title: _builtins.str = ...,
+        notes: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "remote_id", b"remote_id", "sku", b"sku", "state", b"state", "title", b"title", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes", "price", b"price", "remote_id", b"remote_id", "sku", b"sku", "state", b"state", "title", b"title", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
