@@ -94,6 +94,7 @@ from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
 from stoflow_orchestrator.services.submission import Submissions
+from stoflow_orchestrator.services.sync_state import SyncStates
 from stoflow_orchestrator.services.tenants import TenantDirectory, TenantService
 from stoflow_orchestrator.settings import OrchestratorSettings, decode_key
 from stoflow_service_kit.clock import SystemClock
@@ -300,7 +301,10 @@ def _add_servicers(
     server.add(
         connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
         ConnectorServicer(  # type: ignore[abstract]
-            connectors, CredentialService(database, tenants, box), ProductListings(database, tenants)
+            connectors,
+            CredentialService(database, tenants, box),
+            ProductListings(database, tenants),
+            SyncStates(database, tenants),
         ),
     )
     control = JobControl(pool, engine.on_commit, tenants, reading)

@@ -473,6 +473,13 @@ _CONNECTORS: Final = {
             **dict.fromkeys(("instance_id", "job_id", "task_id", "lease_token"), NO_LEASE),
         },
     ),
+    "ConnectorService.GetSyncState": Entry(
+        lambda w: {"instance_id": w.instance_id, "tenant_id": _account(w)["tenant_id"], **_lease(w)},
+        {
+            "tenant_id": NO_TENANT,
+            **dict.fromkeys(("instance_id", "job_id", "task_id", "lease_token"), NO_LEASE),
+        },
+    ),
 }
 _ADMIN: Final = {
     "AdminService.ListQueues": Entry(lambda w: {}, {"marketplace": ANSWERED}),

@@ -41,10 +41,12 @@ from stoflow_connector_sdk.results import Absent, FollowUp, Found, ProbeResult, 
 from stoflow_connector_sdk.settings import ConnectorSettings
 from stoflow_connector_sdk.specs import Once, Priority, TaskSpec
 from stoflow_connector_sdk.task import (
+    AccountListing,
     EffectGrant,
     EffectMode,
     KnownListing,
     ProductListing,
+    SyncState,
     TaskContext,
     TaskOutputs,
     current_task,
@@ -53,6 +55,7 @@ from stoflow_connector_sdk.webhooks import Hint, HintKind, WebhookAnswer, Webhoo
 
 __all__ = [
     "Absent",
+    "AccountListing",
     "AuthRequiredError",
     "Authorization",
     "BaseJobHandler",
@@ -95,6 +98,7 @@ __all__ = [
     "RefreshedTokens",
     "RetryableError",
     "StopRequestedError",
+    "SyncState",
     "TaskContext",
     "TaskOutputs",
     "TaskResult",

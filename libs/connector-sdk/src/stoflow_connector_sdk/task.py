@@ -7,6 +7,7 @@ from base64 import b32encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -143,10 +144,41 @@ class ProductListing:
     notes: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class AccountListing:
+    """A LIVE listing of the job's account, as the orchestrator knows it.
+
+    Attributes:
+        remote_id: The marketplace's id.
+        sku: The seller's key of the article; empty when it is not known.
+    """
+
+    remote_id: str
+    sku: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """What a sync compares the marketplace with.
+
+    Attributes:
+        last_complete_time: When the newest completed job of the same account, action and site was created, aware:
+            what the marketplace changed before, that job could see. None when there is none.
+        listings: LIVE listings of the account on the job's site, by remote id.
+        next_page_token: Where the next page begins; empty when there is none.
+    """
+
+    last_complete_time: datetime | None = None
+    listings: Sequence[AccountListing] = ()
+    next_page_token: str = ""
+
+
 class ListingSource(Protocol):
-    """Knows the listings of the products whose tasks run here."""
+    """Knows the listings of the products and accounts whose tasks run here."""
 
     async def get_listings(self, task: "TaskContext") -> Sequence[ProductListing]: ...
+
+    async def get_sync_state(self, task: "TaskContext", page_size: int, page_token: str) -> SyncState: ...
 
 
 class AttemptState:
@@ -312,6 +344,20 @@ class TaskContext:
         if self.listing_source is None:
             raise LookupError("this context was made without a listing source")
         return await self.listing_source.get_listings(self)
+
+    async def get_sync_state(self, page_size: int = 0, page_token: str = "") -> SyncState:
+        """Returns when the account was last synced whole, and a page of its LIVE listings on the job's site.
+
+        Args:
+            page_size: Listings wanted at most, up to 500; 0 for none.
+            page_token: `next_page_token` of the page before, also of an earlier task's; empty to begin.
+
+        Raises:
+            RetryableError: The orchestrator cannot be asked.
+        """
+        if self.listing_source is None:
+            raise LookupError("this context was made without a listing source")
+        return await self.listing_source.get_sync_state(self, page_size, page_token)
 
     async def wait(self, seconds: float) -> None:
         """Waits within the attempt, for instance for an asynchronous import at the marketplace.

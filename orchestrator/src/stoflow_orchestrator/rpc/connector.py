@@ -10,10 +10,12 @@ from stoflow.connector.v1 import connector_service_pb2 as rpc
 from stoflow.connector.v1 import connector_service_pb2_grpc
 
 from stoflow_orchestrator.messages.product_listing import product_listing_message
+from stoflow_orchestrator.messages.times import set_timestamp
 from stoflow_orchestrator.rpc.credentials import get_credentials, save_credentials
 from stoflow_orchestrator.services.connectors import ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.product_listings import LeaseHolder, ProductListings
+from stoflow_orchestrator.services.sync_state import SyncStates
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -22,11 +24,16 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
     """Serves ConnectorService."""
 
     def __init__(
-        self, connectors: ConnectorService, credentials: CredentialService, listings: ProductListings
+        self,
+        connectors: ConnectorService,
+        credentials: CredentialService,
+        listings: ProductListings,
+        syncs: SyncStates,
     ) -> None:
         self._connectors = connectors
         self._credentials = credentials
         self._listings = listings
+        self._syncs = syncs
 
     async def RegisterConnector(
         self, request: rpc.RegisterConnectorRequest, context: Context
@@ -60,12 +67,26 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         return await save_credentials(self._credentials, request)
 
     async def GetListings(self, request: rpc.GetListingsRequest, context: Context) -> rpc.GetListingsResponse:
-        holder = LeaseHolder(
-            tenant_id=request.tenant_id,
-            job_id=UUID(request.job_id),
-            task_id=UUID(request.task_id),
-            lease_token=UUID(request.lease_token),
-            instance_id=UUID(request.instance_id),
-        )
-        found = await self._listings.list_for(holder)
+        found = await self._listings.list_for(_lease_holder(request))
         return rpc.GetListingsResponse(listings=[product_listing_message(row) for row in found])
+
+    async def GetSyncState(
+        self, request: rpc.GetSyncStateRequest, context: Context
+    ) -> rpc.GetSyncStateResponse:
+        state = await self._syncs.get(_lease_holder(request), request.page_size, request.page_token)
+        response = rpc.GetSyncStateResponse(next_page_token=state.next_page_token)
+        if state.last_complete_time is not None:
+            set_timestamp(response.last_complete_time, state.last_complete_time)
+        for row in state.listings:
+            response.listings.add(remote_id=row.remote_id, sku=row.sku)
+        return response
+
+
+def _lease_holder(request: rpc.GetListingsRequest | rpc.GetSyncStateRequest) -> LeaseHolder:
+    return LeaseHolder(
+        tenant_id=request.tenant_id,
+        job_id=UUID(request.job_id),
+        task_id=UUID(request.task_id),
+        lease_token=UUID(request.lease_token),
+        instance_id=UUID(request.instance_id),
+    )

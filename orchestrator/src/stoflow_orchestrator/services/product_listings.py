@@ -53,13 +53,14 @@ class ProductListings:
                 instance_id=holder.instance_id,
             )
             if subject is None:
-                raise _lease_required(holder)
+                raise lease_required(holder)
             if subject.product_id is None:
                 return []
             return await listings.list_listings(subject.account_id, subject.product_id)
 
 
-def _lease_required(holder: LeaseHolder) -> FailedPreconditionError:
+def lease_required(holder: LeaseHolder) -> FailedPreconditionError:
+    """Returns the refusal of who holds no lease on the task."""
     message = "The caller holds no lease on this task."
     return FailedPreconditionError(
         message,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stoflow_connector_sdk.lease import Lease
-from stoflow_connector_sdk.task import ProductListing, TaskContext
+from stoflow_connector_sdk.task import ProductListing, SyncState, TaskContext
 from stoflow_service_kit.clock import Clock, SystemClock
 
 
@@ -22,10 +22,17 @@ class FixedTokens:
 
 
 class FixedListings:
-    """A listing source that knows given listings."""
+    """A listing source that knows given listings, and of the account what it is told."""
 
-    def __init__(self, *listings: ProductListing) -> None:
+    def __init__(self, *listings: ProductListing, sync_state: SyncState | None = None) -> None:
         self._listings = listings
+        self._sync_state = sync_state or SyncState()
+
+    async def get_sync_state(self, task: TaskContext, page_size: int, page_token: str) -> SyncState:  # noqa: ARG002
+        known = [one for one in self._sync_state.listings if one.remote_id > page_token]
+        page = known[:page_size]
+        token = page[-1].remote_id if 0 < page_size < len(known) else ""
+        return SyncState(self._sync_state.last_complete_time, page, token)
 
     async def get_listings(self, task: TaskContext) -> Sequence[ProductListing]:  # noqa: ARG002
         return self._listings

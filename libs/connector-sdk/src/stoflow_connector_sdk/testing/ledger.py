@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from google.protobuf.struct_pb2 import Struct
@@ -70,6 +71,7 @@ class JobRecord:
     tasks: list[TaskRecord] = field(default_factory=list)
     follow_ups: dict[str, manifest_pb2.TaskSpec] = field(default_factory=dict)
     state: JobState = "RUNNING"
+    create_time: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def task(self, name: str, item_index: int | None = None) -> TaskRecord:
         """Returns a step.
@@ -94,6 +96,8 @@ class Ledger:
     ) -> None:
         self.jobs: dict[str, JobRecord] = {}
         self.effects: dict[str, EffectRecord] = {}
+        # By account: site and last change of every listing that results spoke of.
+        self.account_listings: dict[str, dict[str, tuple[str, task_pb2.ListingChange]]] = {}
         self.listings: dict[tuple[str, str], dict[str, task_pb2.ProductListing]] = {}
         self.unavailable_seconds: dict[str, float] = {}
         self.lease_seconds = lease_seconds
@@ -273,6 +277,9 @@ class Ledger:
             task.output = report.success.output
             if report.success.HasField("listing") and job.product is not None:
                 self._keep_listing(job, report.success.listing)
+                self._keep_account_listing(job, report.success.listing)
+            for found in report.success.found_listings:
+                self._keep_account_listing(job, found)
             self._append(job, task, report.success)
             if task.effect is not None:
                 task.effect.is_settled = True
@@ -334,6 +341,31 @@ class Ledger:
         listing.product_version = max(product.version, listing.product_version)
         if change.HasField("notes"):
             listing.notes.CopyFrom(change.notes)
+
+    def _keep_account_listing(self, job: JobRecord, change: task_pb2.ListingChange) -> None:
+        known = self.account_listings.setdefault(job.account_id, {})
+        sku = change.sku or (job.product.product.content.sku if job.product is not None else "")
+        site, before = known.get(change.remote_id, (job.site, change))
+        kept = task_pb2.ListingChange()
+        kept.CopyFrom(change)
+        kept.sku = sku or before.sku
+        known[change.remote_id] = (site, kept)
+
+    def live_listings(self, job: JobRecord) -> list[task_pb2.ListingChange]:
+        """Returns the LIVE listings of a job's account on its site, by remote id."""
+        known = self.account_listings.get(job.account_id, {})
+        return [
+            change
+            for _, (site, change) in sorted(known.items())
+            if change.state == listing_pb2.LISTING_STATE_LIVE and job.site in ("", site)
+        ]
+
+    def last_completed(self, job: JobRecord) -> datetime | None:
+        """Returns when the newest completed job of the same account, action and site was created."""
+        subject = (job.account_id, job.action, job.site)
+        ended = (one for one in self.jobs.values() if one.state == "COMPLETED")
+        times = (one.create_time for one in ended if (one.account_id, one.action, one.site) == subject)
+        return max(times, default=None)
 
     def holds(self, job_id: str, task_id: str, lease_token: str) -> JobRecord | None:
         """Returns the job when this lease is held."""

@@ -203,6 +203,28 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
             raise FailedPreconditionError("No lease.", reason="LEASE_REQUIRED")
         return _answer(fault, pb.GetListingsResponse(listings=self._ledger.listings_for(job)))
 
+    async def GetSyncState(  # noqa: N802 - the contract's name
+        self,
+        request: pb.GetSyncStateRequest,
+        context: _Context,  # noqa: ARG002
+    ) -> pb.GetSyncStateResponse:
+        fault = self._begin("GetSyncState", request)
+        job = self._ledger.holds(request.job_id, request.task_id, request.lease_token)
+        if job is None:
+            raise FailedPreconditionError("No lease.", reason="LEASE_REQUIRED")
+        known = [
+            pb.AccountListing(remote_id=one.remote_id, sku=one.sku)
+            for one in self._ledger.live_listings(job)
+            if one.remote_id > request.page_token
+        ]
+        page = known[: request.page_size]
+        token = page[-1].remote_id if page and len(page) < len(known) else ""
+        response = pb.GetSyncStateResponse(listings=page, next_page_token=token)
+        last = self._ledger.last_completed(job)
+        if last is not None:
+            response.last_complete_time.FromDatetime(last)
+        return _answer(fault, response)
+
 
 def unavailable() -> ServiceError:
     """The error of an orchestrator that goes away."""

@@ -871,6 +871,114 @@ class GetListingsResponse(_message.Message):
 Global___GetListingsResponse: _TypeAlias = GetListingsResponse  # noqa: Y015
 
 @_typing.final
+class GetSyncStateRequest(_message.Message):
+    """Request of GetSyncState."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    LEASE_TOKEN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """The instance that asks."""
+    tenant_id: _builtins.int
+    """The tenant of the job."""
+    job_id: _builtins.str
+    """The job of a task whose lease the caller holds."""
+    task_id: _builtins.str
+    """That task."""
+    lease_token: _builtins.str
+    """Its lease token."""
+    page_size: _builtins.int
+    """Listings wanted at most; 0 for none at all."""
+    page_token: _builtins.str
+    """next_page_token of the answer before, also of another task's; empty to begin."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        tenant_id: _builtins.int = ...,
+        job_id: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+        lease_token: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "job_id", b"job_id", "lease_token", b"lease_token", "page_size", b"page_size", "page_token", b"page_token", "task_id", b"task_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSyncStateRequest: _TypeAlias = GetSyncStateRequest  # noqa: Y015
+
+@_typing.final
+class AccountListing(_message.Message):
+    """A LIVE listing of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOTE_ID_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    remote_id: _builtins.str
+    """The marketplace's id of the listing."""
+    sku: _builtins.str
+    """The seller's key of the article: as the marketplace has it, else the linked product's; empty when neither is known."""
+    def __init__(
+        self,
+        *,
+        remote_id: _builtins.str = ...,
+        sku: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remote_id", b"remote_id", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountListing: _TypeAlias = AccountListing  # noqa: Y015
+
+@_typing.final
+class GetSyncStateResponse(_message.Message):
+    """Response of GetSyncState."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_COMPLETE_TIME_FIELD_NUMBER: _builtins.int
+    LISTINGS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty when there is none."""
+    @_builtins.property
+    def last_complete_time(self) -> _timestamp_pb2.Timestamp:
+        """When the newest COMPLETED job of the same account, action and site was created: whatever the marketplace changed
+        before, that job could see. Absent when there is none.
+        """
+
+    @_builtins.property
+    def listings(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountListing]:
+        """By remote_id."""
+
+    def __init__(
+        self,
+        *,
+        last_complete_time: _timestamp_pb2.Timestamp | None = ...,
+        listings: _abc.Iterable[Global___AccountListing] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_complete_time", b"last_complete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_complete_time", b"last_complete_time", "listings", b"listings", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSyncStateResponse: _TypeAlias = GetSyncStateResponse  # noqa: Y015
+
+@_typing.final
 class SaveCredentialsRequest(_message.Message):
     """Request of SaveCredentials."""
 

@@ -90,6 +90,11 @@ class ConnectorServiceStub:
                 request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsRequest.SerializeToString,
                 response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsResponse.FromString,
                 _registered_method=True)
+        self.GetSyncState = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/GetSyncState',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateResponse.FromString,
+                _registered_method=True)
 
 
 class ConnectorServiceServicer:
@@ -304,6 +309,28 @@ class ConnectorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSyncState(self, request, context):
+        """Returns what a running sync compares the marketplace with: when its account was last synced whole, and the account's
+        LIVE listings on the job's site, or on all of them when the job names none, in the order of their remote ids. That a
+        scan did not see one of them proves nothing: only a read of that very listing does.
+
+        Safe to repeat: it changes nothing.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed, or page_size is out of its bounds.
+        NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+        FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+        "leaseToken": "0192f0c6-...", "pageSize": 100}
+        -> {"lastCompleteTime": "2026-11-23T08:00:00Z",
+        "listings": [{"remoteId": "110555000001", "sku": "DRESS-1"}], "nextPageToken": "110555000001"}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConnectorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -361,6 +388,11 @@ def add_ConnectorServiceServicer_to_server(servicer, server):
                     servicer.GetListings,
                     request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsRequest.FromString,
                     response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsResponse.SerializeToString,
+            ),
+            'GetSyncState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSyncState,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -661,6 +693,33 @@ class ConnectorService:
             '/stoflow.connector.v1.ConnectorService/GetListings',
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsRequest.SerializeToString,
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetListingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSyncState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/GetSyncState',
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

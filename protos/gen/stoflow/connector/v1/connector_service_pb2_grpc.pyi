@@ -197,6 +197,24 @@ class ConnectorServiceStub:
       -> {"listings": [{"remoteId": "110555000001", "site": "EBAY_US", "state": "LISTING_STATE_LIVE",
            "productVersion": "3", "notes": {"offerId": "104682640001"}}]}
     """
+    GetSyncState: _grpc.UnaryUnaryMultiCallable[_connector_service_pb2.GetSyncStateRequest, _connector_service_pb2.GetSyncStateResponse]
+    """Returns what a running sync compares the marketplace with: when its account was last synced whole, and the account's
+    LIVE listings on the job's site, or on all of them when the job names none, in the order of their remote ids. That a
+    scan did not see one of them proves nothing: only a read of that very listing does.
+
+    Safe to repeat: it changes nothing.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed, or page_size is out of its bounds.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+       "leaseToken": "0192f0c6-...", "pageSize": 100}
+      -> {"lastCompleteTime": "2026-11-23T08:00:00Z",
+          "listings": [{"remoteId": "110555000001", "sku": "DRESS-1"}], "nextPageToken": "110555000001"}
+    """
 
 @_typing.type_check_only
 class ConnectorServiceAsyncStub(ConnectorServiceStub):
@@ -366,6 +384,24 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
        "leaseToken": "0192f0c6-..."}
       -> {"listings": [{"remoteId": "110555000001", "site": "EBAY_US", "state": "LISTING_STATE_LIVE",
            "productVersion": "3", "notes": {"offerId": "104682640001"}}]}
+    """
+    GetSyncState: _aio.UnaryUnaryMultiCallable[_connector_service_pb2.GetSyncStateRequest, _connector_service_pb2.GetSyncStateResponse]  # type: ignore[assignment]
+    """Returns what a running sync compares the marketplace with: when its account was last synced whole, and the account's
+    LIVE listings on the job's site, or on all of them when the job names none, in the order of their remote ids. That a
+    scan did not see one of them proves nothing: only a read of that very listing does.
+
+    Safe to repeat: it changes nothing.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed, or page_size is out of its bounds.
+      NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+      FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+       "leaseToken": "0192f0c6-...", "pageSize": 100}
+      -> {"lastCompleteTime": "2026-11-23T08:00:00Z",
+          "listings": [{"remoteId": "110555000001", "sku": "DRESS-1"}], "nextPageToken": "110555000001"}
     """
 
 class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -599,6 +635,30 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
            "leaseToken": "0192f0c6-..."}
           -> {"listings": [{"remoteId": "110555000001", "site": "EBAY_US", "state": "LISTING_STATE_LIVE",
                "productVersion": "3", "notes": {"offerId": "104682640001"}}]}
+        """
+
+    @_abc_1.abstractmethod
+    def GetSyncState(
+        self,
+        request: _connector_service_pb2.GetSyncStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connector_service_pb2.GetSyncStateResponse, _abc.Awaitable[_connector_service_pb2.GetSyncStateResponse]]:
+        """Returns what a running sync compares the marketplace with: when its account was last synced whole, and the account's
+        LIVE listings on the job's site, or on all of them when the job names none, in the order of their remote ids. That a
+        scan did not see one of them proves nothing: only a read of that very listing does.
+
+        Safe to repeat: it changes nothing.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed, or page_size is out of its bounds.
+          NOT_FOUND (TENANT_NOT_FOUND): no such tenant.
+          FAILED_PRECONDITION (LEASE_REQUIRED): the caller holds no lease on this task.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "tenantId": "42", "jobId": "0192f0c4-...", "taskId": "0192f0c4-...",
+           "leaseToken": "0192f0c6-...", "pageSize": 100}
+          -> {"lastCompleteTime": "2026-11-23T08:00:00Z",
+              "listings": [{"remoteId": "110555000001", "sku": "DRESS-1"}], "nextPageToken": "110555000001"}
         """
 
 def add_ConnectorServiceServicer_to_server(servicer: ConnectorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
