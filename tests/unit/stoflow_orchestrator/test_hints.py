@@ -28,31 +28,35 @@ def told(*sequences: int) -> Watch:
     return watch
 
 
-def numbers(news: list[News]) -> list[int]:
-    return [one.entry.sequence for one in news]
+def numbers(taken: tuple[list[News], bool]) -> tuple[list[int], bool]:
+    news, is_incomplete = taken
+    return [one.entry.sequence for one in news], is_incomplete
 
 
 def test_entries_are_handed_over_in_their_order() -> None:
     """Two groups may be told in another order than they were committed in."""
-    assert numbers(told(3, 2, 4).take_after(1)) == [2, 3, 4]
+    assert numbers(told(3, 2, 4).take_after(1)) == ([2, 3, 4], False)
 
 
 def test_nothing_is_handed_over_beyond_a_gap() -> None:
     """What is missing was committed by another process: the watcher reads it from the database."""
     watch = told(2, 4)
-    assert numbers(watch.take_after(1)) == [2]
-    assert watch.take_after(2) == []
+    assert numbers(watch.take_after(1)) == ([2], True)
+    assert watch.take_after(2) == ([], False)
 
 
 def test_what_was_read_already_is_not_repeated() -> None:
     """Entries up to the one that the watcher has are dropped, and so are doubles."""
-    assert numbers(told(1, 2, 2, 3).take_after(1)) == [2, 3]
+    assert numbers(told(1, 2, 2, 3).take_after(1)) == ([2, 3], False)
+    assert numbers(told(1, 2).take_after(2)) == ([], False)
 
 
 def test_watcher_that_does_not_keep_up_reads_the_database() -> None:
     """Its memory is bounded; the entries that were kept are still right."""
     watch = told(*range(1, MAX_NEWS + 100))
-    assert len(watch.take_after(0)) == MAX_NEWS
+    news, is_incomplete = watch.take_after(0)
+    assert len(news) == MAX_NEWS
+    assert is_incomplete
 
 
 async def test_only_watchers_of_the_job_are_told() -> None:
@@ -64,5 +68,5 @@ async def test_only_watchers_of_the_job_are_told() -> None:
         hints.tell(publication)
         watches: list[Any] = [mine, of_batch, of_other]
         assert [watch.changed.is_set() for watch in watches] == [True, True, False]
-        assert numbers(mine.take_after(1)) == [2]
-        assert of_batch.take_after(0) == []
+        assert numbers(mine.take_after(1)) == ([2], False)
+        assert numbers(of_batch.take_after(0)) == ([], True)

@@ -1,13 +1,16 @@
 """PostgreSQL: engines, pools, and waiting for the server. Needs the extra `database`."""
 
+import select
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stoflow_service_kit.backoff import Backoff
@@ -18,6 +21,9 @@ from stoflow_service_kit.startup import retry_until_reachable
 # With thousands of tenant schemas one connection's catalogue cache grows to hundreds of megabytes.
 CONNECTION_LIFETIME_SECONDS = 1_800
 CONNECT_TIMEOUT_SECONDS = 5
+# A connection that was used more lately than this, and has nothing to say, is taken to be alive: a ping costs as much as
+# a small query.
+RESTED_SECONDS = 1.0
 
 
 def database_address(database_url: str) -> str:
@@ -65,18 +71,47 @@ def create_database_engine(
         prepare: See `connect_arguments`.
         options: Passed to SQLAlchemy.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         sqlalchemy_url(database_url),
         pool_size=pool_size,
         max_overflow=0,
         pool_recycle=CONNECTION_LIFETIME_SECONDS,
-        # A restarted server leaves dead connections in the pool; without the ping each one fails a request.
-        pool_pre_ping=True,
         # Values in errors are tenants' data and, on some tables, credentials.
         hide_parameters=True,
         connect_args=connect_arguments(application_name, prepare=prepare),
         **options,
     )
+    _ping_rested_connections(engine.sync_engine)
+    return engine
+
+
+def _ping_rested_connections(engine: Engine) -> None:
+    """A restarted server leaves dead connections in the pool; without a ping each one fails a request."""
+
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def ping(connection: Any, record: Any, _proxy: Any) -> None:
+        is_fresh = time.monotonic() - record.info.get("used_at", 0.0) < RESTED_SECONDS
+        if is_fresh and not _is_readable(connection.driver_connection.fileno()):
+            return
+        dialect = engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            # The pool then opens new connections by itself, the one asked for first.
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkin", note)
+    event.listen(engine, "checkout", ping)
+
+
+def _is_readable(descriptor: int) -> bool:
+    """Tells whether bytes, or the end of the connection, have arrived."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def create_sync_database_engine(database_url: str, application_name: str, **options: Any) -> Engine:

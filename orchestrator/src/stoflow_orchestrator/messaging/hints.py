@@ -51,22 +51,33 @@ class Watch:
     def __init__(self) -> None:
         self.changed = asyncio.Event()
         self._news: list[News] = []
+        self._is_incomplete = False
 
     def tell(self, news: News | None = None) -> None:
         """Wakes the watcher; with news it need not look into the database."""
-        if news is not None and len(self._news) < MAX_NEWS:
+        if news is None or len(self._news) == MAX_NEWS:
+            self._is_incomplete = True
+        else:
             self._news.append(news)
         self.changed.set()
 
-    def take_after(self, sequence: int) -> list[News]:
-        """Returns the entries that follow the one with this number without a gap, and forgets the rest."""
+    def take_after(self, sequence: int) -> tuple[list[News], bool]:
+        """Returns what is known of the time after an entry, and forgets it.
+
+        Returns:
+            The entries that follow the one with this number without a gap; and whether the database has more.
+        """
         taken: list[News] = []
+        is_incomplete = self._is_incomplete
         for news in sorted(self._news, key=lambda news: news.entry.sequence):
             if news.entry.sequence == sequence + 1:
                 taken.append(news)
                 sequence += 1
+            elif news.entry.sequence > sequence:
+                is_incomplete = True
         self._news.clear()
-        return taken
+        self._is_incomplete = False
+        return taken, is_incomplete
 
 
 class JobHints:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Uuid, any_, func, insert, literal, select, tuple_, update
+from sqlalchemy import Row, Select, Uuid, any_, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +32,10 @@ def _accounts() -> Select[*tuple[Any, ...]]:
         AccountGate.state,
     ).join(AccountGate, AccountGate.account_id == Account.account_id)
     return accounts
+
+
+# Built once: building costs more than running it.
+_FIND_ACCOUNTS = _accounts().where(Account.account_id == any_(bindparam("account_ids", type_=ARRAY(Uuid()))))
 
 
 class AccountRepository:
@@ -61,8 +65,7 @@ class AccountRepository:
 
     async def find_all(self, account_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
         """Returns those of the accounts that exist, without their credentials."""
-        wanted = literal(list(account_ids), ARRAY(Uuid()))
-        found = await self._connection.execute(_accounts().where(Account.account_id == any_(wanted)))
+        found = await self._connection.execute(_FIND_ACCOUNTS, {"account_ids": list(account_ids)})
         return {row.account_id: row for row in found}
 
     async def list_page(self, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[Row[Any]]:

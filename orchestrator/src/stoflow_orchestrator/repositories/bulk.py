@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 
 from stoflow_orchestrator.engine.intake import PlannedTask
 from stoflow_orchestrator.engine.new_batch import NewBatch
+from stoflow_service_kit.turns import Turns
 
 Connection = AsyncConnection[Any]
 
@@ -43,8 +44,7 @@ _EVENT_COLUMNS = 7
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-# Other calls are served between two writes.
-_ROWS_A_WRITE = 500
+_ROWS_A_WRITE = 250
 
 _length = struct.Struct("!i").pack
 _UUID_LENGTH = _length(16)
@@ -65,10 +65,12 @@ async def copy_jobs(connection: Connection, batch: NewBatch, now: datetime) -> N
 
 async def _copy(connection: Connection, statement: LiteralString, rows: Iterable[bytes]) -> None:
     remaining = iter(rows)
+    turns = Turns()
     async with connection.cursor().copy(statement) as copy:
         await copy.write(_HEADER)
         while block := b"".join(islice(remaining, _ROWS_A_WRITE)):
             await copy.write(block)
+            await turns.rest()
         await copy.write(_TRAILER)
 
 

@@ -6,11 +6,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, literal, select, update
+from sqlalchemy import Uuid, any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.tenancy import MutationRequest
+
+_FIND_ALL = select(
+    MutationRequest.request_id,
+    MutationRequest.method,
+    MutationRequest.body_sha256,
+    MutationRequest.result_id,
+).where(
+    MutationRequest.tenant_id == bindparam("of_tenant"),
+    MutationRequest.request_id == any_(bindparam("request_ids", type_=ARRAY(Uuid()))),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +86,8 @@ class MutationRepository:
 
     async def find_all(self, tenant_id: int, request_ids: Collection[UUID]) -> dict[UUID, Mutation]:
         """Returns the mutations of a tenant that used these request_ids."""
-        wanted = literal(list(request_ids), ARRAY(Uuid()))
         found = await self._connection.execute(
-            select(
-                MutationRequest.request_id,
-                MutationRequest.method,
-                MutationRequest.body_sha256,
-                MutationRequest.result_id,
-            ).where(MutationRequest.tenant_id == tenant_id, MutationRequest.request_id == any_(wanted))
+            _FIND_ALL, {"of_tenant": tenant_id, "request_ids": list(request_ids)}
         )
         return {row.request_id: Mutation(tenant_id, *row) for row in found}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -26,10 +25,9 @@ from stoflow_service_kit.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
+from stoflow_service_kit.turns import Turns
 
 MAX_VIOLATIONS = 1_000
-# Checking a product against a schema takes up to a millisecond; other calls are served in between.
-PRODUCTS_A_TURN = 50
 
 
 class BatchCreation:
@@ -115,9 +113,10 @@ async def _plan_jobs(
     plans: dict[int, tuple[PlannedTask, ...]] = {}
     violations: list[FieldViolation] = []
     jobs: list[NewBatchJob] = []
+    turns = Turns()
     for index, product_id in enumerate(product_ids):
-        if index % PRODUCTS_A_TURN == 0:
-            await asyncio.sleep(0)
+        # Checking a product against a schema takes up to a millisecond.
+        await turns.rest()
         snapshot = snapshots[product_id].message
         violations += snapshots[product_id].price.violations(f"product_ids[{index}]")
         violations += snapshots[product_id].listed_violations(

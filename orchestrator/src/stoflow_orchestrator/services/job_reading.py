@@ -106,38 +106,42 @@ class JobReading:
             job = await self.get(request.tenant_id, job_id)
             yield WatchJobResponse(job=job)
             after = request.after_sequence if request.HasField("after_sequence") else job.event_sequence
+            if after >= job.event_sequence and job.HasField("finish_time"):
+                return
+            must_look = after < job.event_sequence
             while True:
-                watch.changed.clear()
-                if news := watch.take_after(after):
-                    for entry, time in news:
-                        yield WatchJobResponse(event=event_message(entry, time))
-                        after = entry.sequence
-                    if JobState(news[-1].entry.job_state).is_terminal:
+                if must_look:
+                    async with self._reader.snapshot(request.tenant_id) as snapshot:
+                        row = await snapshot.find_job(job_id)
+                        rows = await snapshot.list_events(job_id, after, MAX_EVENTS_A_READ)
+                    if row is None:
+                        raise job_not_found(request.tenant_id, job_id)
+                    for event_row in rows:
+                        yield WatchJobResponse(event=event_message(event_row, event_row.occur_time))
+                        after = event_row.sequence
+                    if len(rows) == MAX_EVENTS_A_READ:
+                        continue
+                    if row.finish_time is not None:
                         return
-                    await _wait(watch.changed, WATCH_POLL_SECONDS)
-                    continue
-                async with self._reader.snapshot(request.tenant_id) as snapshot:
-                    row = await snapshot.find_job(job_id)
-                    rows = await snapshot.list_events(job_id, after, MAX_EVENTS_A_READ)
-                if row is None:
-                    raise job_not_found(request.tenant_id, job_id)
-                for event_row in rows:
-                    yield WatchJobResponse(event=event_message(event_row, event_row.occur_time))
-                    after = event_row.sequence
-                if len(rows) == MAX_EVENTS_A_READ:
-                    continue
-                if row.finish_time is not None:
+                is_told = await _wait(watch.changed, WATCH_POLL_SECONDS)
+                watch.changed.clear()
+                news, is_incomplete = watch.take_after(after)
+                for entry, time in news:
+                    yield WatchJobResponse(event=event_message(entry, time))
+                    after = entry.sequence
+                if news and JobState(news[-1].entry.job_state).is_terminal:
                     return
-                await _wait(watch.changed, WATCH_POLL_SECONDS)
+                must_look = is_incomplete or not is_told
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    """Returns whether the event came; if not, no hint came or it was lost."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
     except TimeoutError:
-        # No hint came, or it was lost: the caller looks again either way.
-        return
+        return False
+    return True
 
 
 def job_not_found(tenant_id: int, job_id: UUID) -> NotFoundError:
