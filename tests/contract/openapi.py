@@ -99,7 +99,7 @@ class Document:
 
 
 @dataclass(slots=True)
-class _JudgedRequest:
+class JudgedRequest:
     """The request in openapi-core's terms."""
 
     method: str
@@ -111,7 +111,7 @@ class _JudgedRequest:
 
 
 @dataclass(slots=True)
-class _JudgedResponse:
+class JudgedResponse:
     """The response in openapi-core's terms."""
 
     status_code: int
@@ -201,7 +201,7 @@ def load_document(prefix: str, source: dict[str, Any]) -> Document:
         },
     }
     operations = []
-    for path, method, content in _operations(source):
+    for path, method, content in operations_of(source):
         for status, response in content["responses"].items():
             if status.startswith(("4", "5")):
                 wrapped = {"schema": {"$ref": "#/components/schemas/ContractErrors"}}
@@ -214,7 +214,7 @@ def load_document(prefix: str, source: dict[str, Any]) -> Document:
     return Document(prefix, OpenAPI.from_dict(source, config=config), operations)
 
 
-def _operations(source: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def operations_of(source: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, item in source["paths"].items():
         for method, content in item.items():
             if method in METHODS:
@@ -236,7 +236,7 @@ def _request_violations(document: Document, operation: Operation, request: httpx
         return
     if request.content and "requestBody" not in operation.content:
         yield "the operation takes no body"
-    yield from _explain(document.api.iter_request_errors(_judged(request)))
+    yield from explain(document.api.iter_request_errors(judged(request)))
 
 
 def _response_violations(
@@ -254,13 +254,13 @@ def _response_violations(
     described = operation.content["responses"].get(str(status), {})
     if response.content and "content" not in described:
         yield f"status {status} has no body in the document"
-    judged = _JudgedResponse(
+    answer = JudgedResponse(
         status_code=status,
         data=response.content or None,
         content_type=response.headers.get("content-type", ""),
         headers=Headers(list(response.headers.items())),
     )
-    yield from _explain(document.api.iter_response_errors(_judged(request), judged))
+    yield from explain(document.api.iter_response_errors(judged(request), answer))
 
 
 def _has_errors(response: httpx.Response) -> bool:
@@ -272,8 +272,8 @@ def _has_errors(response: httpx.Response) -> bool:
     return isinstance(errors, list) and all(isinstance(one.get("errorId"), int) for one in errors)
 
 
-def _judged(request: httpx.Request) -> _JudgedRequest:
-    return _JudgedRequest(
+def judged(request: httpx.Request) -> JudgedRequest:
+    return JudgedRequest(
         method=request.method.lower(),
         path=request.url.path,
         body=request.content or None,
@@ -285,7 +285,7 @@ def _judged(request: httpx.Request) -> _JudgedRequest:
     )
 
 
-def _explain(errors: Iterable[Exception]) -> Iterator[str]:
+def explain(errors: Iterable[Exception]) -> Iterator[str]:
     """Say what openapi-core found, down to the field."""
     for error in errors:
         cause = error.__cause__

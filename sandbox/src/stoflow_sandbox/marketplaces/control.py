@@ -126,6 +126,10 @@ class SandboxControl:
     def _do(self, ask: _Ask) -> JsonObject:
         return _read(self._client.send(ask.request(self._client)))
 
+    def call(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
+        """Make a control call of one marketplace's own; `path` is what follows /_sandbox/."""
+        return self._do(_Ask(method, path, body))
+
     def seed_seller(
         self, username: str, *, client_id: str, client_secret: str, **options: Any
     ) -> SeededSeller:
@@ -222,6 +226,10 @@ class AsyncSandboxControl:
 
     async def _do(self, ask: _Ask) -> JsonObject:
         return _read(await self._client.send(ask.request(self._client)))
+
+    async def call(self, method: str, path: str, body: JsonObject | None = None) -> JsonObject:
+        """Make a control call of one marketplace's own; `path` is what follows /_sandbox/."""
+        return await self._do(_Ask(method, path, body))
 
     async def seed_seller(
         self, username: str, *, client_id: str, client_secret: str, **options: Any

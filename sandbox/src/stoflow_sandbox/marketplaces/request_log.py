@@ -17,7 +17,9 @@ from stoflow_sandbox.marketplaces.exchange import Call, Reply, Subject
 from stoflow_sandbox.marketplaces.faults import path_matches
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-csrf-token"})
-HARMLESS_FORM_FIELDS = frozenset({"grant_type", "scope", "redirect_uri"})
+HARMLESS_FORM_FIELDS = frozenset(
+    {"grant_type", "scope", "redirect_uri", "title", "state", "price", "quantity", "image_ids", "taxonomy_id"}
+)
 
 
 @dataclass(slots=True)
