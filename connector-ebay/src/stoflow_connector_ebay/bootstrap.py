@@ -1,19 +1,24 @@
 """The only place that constructs clients, services and handlers."""
 
+from stoflow_connector_ebay.clients.fulfillment import FulfillmentClient
 from stoflow_connector_ebay.clients.images import ImageClient
 from stoflow_connector_ebay.clients.inventory import InventoryClient
+from stoflow_connector_ebay.clients.item_pages import ItemPagesClient
 from stoflow_connector_ebay.clients.media import MediaClient
 from stoflow_connector_ebay.clients.oauth import OAuthClient
 from stoflow_connector_ebay.default_mappings import DEFAULT_MAPPINGS
 from stoflow_connector_ebay.handlers.publish import EbayPublishHandler
+from stoflow_connector_ebay.handlers.sync_listings import EbayListingSyncHandler
+from stoflow_connector_ebay.handlers.sync_orders import EbayOrderSyncHandler
 from stoflow_connector_ebay.handlers.timing import Timing
 from stoflow_connector_ebay.schemas import ACCOUNT_SETTINGS_SCHEMA
 from stoflow_connector_ebay.services.publication import EbayPublicationService
+from stoflow_connector_ebay.services.sync import EbaySyncService
 from stoflow_connector_ebay.settings import EbaySettings
 from stoflow_connector_sdk import ConnectorDefinition, MarketplaceHttpClient
 
 # Raise it with every change of the manifest: schemas, steps, effects, mappings.
-PLAN_VERSION = "1"
+PLAN_VERSION = "2"
 
 
 def make_definition(settings: EbaySettings) -> ConnectorDefinition:
@@ -23,17 +28,27 @@ def make_definition(settings: EbaySettings) -> ConnectorDefinition:
     ebay = MarketplaceHttpClient(timeout_seconds=timeout)
     catalogue = MarketplaceHttpClient(timeout_seconds=timeout)
     timing = Timing(timeout, settings.ebay_settle_seconds)
+    inventory = InventoryClient(ebay, settings.ebay_api_url)
     service = EbayPublicationService(
         ImageClient(catalogue),
         MediaClient(ebay, settings.ebay_media_url),
-        InventoryClient(ebay, settings.ebay_api_url),
+        inventory,
+    )
+    sync = EbaySyncService(
+        FulfillmentClient(ebay, settings.ebay_api_url),
+        ItemPagesClient(ebay, settings.ebay_api_url),
+        inventory,
     )
     version = manifest_version(timing)
     return ConnectorDefinition(
         marketplace="ebay",
         display_name="eBay",
         version=version,
-        handlers=[EbayPublishHandler(service, timing)],
+        handlers=[
+            EbayPublishHandler(service, timing),
+            EbayOrderSyncHandler(sync, timing),
+            EbayListingSyncHandler(sync, timing),
+        ],
         account_settings_schema=ACCOUNT_SETTINGS_SCHEMA,
         token_refresher=OAuthClient(
             ebay,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 # The longest step makes five requests and a token refresh; one more leaves room for the work in between.
 _REQUESTS_IN_A_STEP = 7
+# A page of a sync: itself, a hundred reads of which eight run at once, a token refresh, and room.
+_ROUNDS_IN_A_PAGE = 17
 # However short requests are, the machine itself may be slow.
 _LEAST_SECONDS = 10.0
 
@@ -24,6 +26,11 @@ class Timing:
     def repeatable_seconds(self) -> float:
         """How long an attempt at a repeatable step may take."""
         return max(_REQUESTS_IN_A_STEP * self.request_timeout_seconds, _LEAST_SECONDS)
+
+    @property
+    def reading_seconds(self) -> float:
+        """How long an attempt at a step of a sync that reads many things may take."""
+        return max(_ROUNDS_IN_A_PAGE * self.request_timeout_seconds, _LEAST_SECONDS)
 
     @property
     def once_seconds(self) -> float:
