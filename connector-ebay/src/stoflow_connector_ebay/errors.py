@@ -1,12 +1,14 @@
-"""One table from eBay's error ids to what follows from them.
+"""One table from eBay's error ids to what follows from them: ERROR_CLASSES.
 
-    RateLimitedError     429, or one of LIMIT
-    AuthRequiredError    401 after a refresh, or one of AUTHORIZATION: the seller must connect again
-    RetryableError       5xx, 408, 409, 425, or nothing but RETRY
+    RateLimitedError     429, or an id of class RATE_LIMITED
+    AuthRequiredError    401 after a refresh, or an id of class AUTH_REQUIRED: the seller must connect again
+    RetryableError       5xx, 408, 409 or 425 without an id of another class; or ids of class RETRYABLE alone
     EbayRefusedError     every other 4xx; a PermanentError with a violation for each of eBay's errors
 
-An id that is not in the table is classed by the HTTP status; eBay's answer is always kept in `raw_body`.
-Sources: x-response-codes of eBay's OpenAPI documents (Inventory 1.18.5, Media v1_beta.5.1), its OAuth guide.
+An id that is not in the table is classed by the HTTP status; eBay's answer is always kept in `raw_body`. A 5xx is
+tried again even with a permanent id: eBay failed while it looked.
+Sources: x-response-codes of eBay's OpenAPI documents (Inventory 1.18.5, Media v1_beta.5.1, Fulfillment, Account,
+Notification, Analytics), its OAuth guide.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,20 +21,30 @@ from stoflow_connector_sdk import (
     AuthRequiredError,
     ConnectorError,
     EffectOutcome,
+    ErrorClass,
     PermanentError,
     RateLimitedError,
     RetryableError,
     Violation,
 )
 
-LIMIT: Final = frozenset({2001})
-"""Too many requests, whatever the status."""
-
-AUTHORIZATION: Final = frozenset({1001, 1002, 1003, 1100, 190013})
-"""The token is invalid, missing or expired, or lacks a scope that only a new consent can add."""
-
-RETRY: Final = frozenset({25001, 25025, 30500, 190000})
-"""eBay's own faults, and concurrent access to one SKU, which eBay asks to repeat later."""
+ERROR_CLASSES: Final[Mapping[int, ErrorClass]] = {
+    # Too many requests, whatever the status.
+    2001: ErrorClass.RATE_LIMITED,
+    # The token is invalid, missing or expired, or lacks a scope that only a new consent can add.
+    **dict.fromkeys((1001, 1002, 1003, 1100, 190013), ErrorClass.AUTH_REQUIRED),
+    # eBay's own faults, and concurrent access to one SKU (25025), which eBay asks to repeat later.
+    **dict.fromkeys((20500, 25001, 25025, 30500, 105000, 190000, 195000), ErrorClass.RETRYABLE),
+    # What the seller's data, policies, pictures or limits do not allow.
+    **dict.fromkeys(range(25002, 25023), ErrorClass.PERMANENT),
+    **dict.fromkeys((25026, 25029, 25501, 25502), ErrorClass.PERMANENT),
+    **dict.fromkeys((190201, 190202, 190203, 190204), ErrorClass.PERMANENT),
+    # There is no such thing, or there is one already; who asks decides what that means.
+    **dict.fromkeys((25702, 25710, 25713, 25729, 32100, 195001), ErrorClass.PERMANENT),
+    # Our own mistake in a request: an SKU, a header, a page, a filter, a date.
+    **dict.fromkeys((25706, 25707, 25708, 25709), ErrorClass.PERMANENT),
+    **dict.fromkeys((30700, 30800, 30810, 30820, 30830, 30840, 30850, 31000, 31100), ErrorClass.PERMANENT),
+}
 
 OFFER_NOT_FOUND: Final = frozenset({25702, 25710, 25713})
 """There is no such SKU, entity or offer. Only with one of these is a 404 eBay's word on it, not a proxy's."""
@@ -151,6 +163,7 @@ def error_of(answer: EbayAnswer, operation: str) -> ConnectorError:
     """
     faults = answer.faults
     ids = {fault.error_id for fault in faults}
+    classes = {ERROR_CLASSES.get(error_id) for error_id in ids}
     details: dict[str, Any] = {
         "effect": answer.effect,
         "code": _code(answer, faults),
@@ -159,11 +172,11 @@ def error_of(answer: EbayAnswer, operation: str) -> ConnectorError:
         "retry_after_seconds": answer.retry_after_seconds,
     }
     message = _message(answer, faults, operation)
-    if answer.status == 429 or ids & LIMIT:
+    if answer.status == 429 or ErrorClass.RATE_LIMITED in classes:
         return RateLimitedError(message, **details)
-    if answer.status == 401 or (answer.status < 500 and ids & AUTHORIZATION):
+    if answer.status == 401 or (answer.status < 500 and ErrorClass.AUTH_REQUIRED in classes):
         return AuthRequiredError(message, **details)
-    if _is_retryable(answer.status, ids):
+    if _is_retryable(answer.status, classes):
         return RetryableError(message, **details)
     return EbayRefusedError(message, faults=faults, **details)
 
@@ -176,10 +189,12 @@ def violations_of(faults: Iterable[EbayFault]) -> list[Violation]:
     ]
 
 
-def _is_retryable(status: int, ids: set[int]) -> bool:
-    if status >= 500 or status in {408, 409, 425} or not 400 <= status < 500:
+def _is_retryable(status: int, classes: set[ErrorClass | None]) -> bool:
+    if not 400 <= status < 500:
         return True
-    return bool(ids) and ids <= RETRY
+    if status in {408, 409, 425} and not classes & {ErrorClass.PERMANENT}:
+        return True
+    return classes == {ErrorClass.RETRYABLE}
 
 
 def _code(answer: EbayAnswer, faults: Sequence[EbayFault]) -> str:

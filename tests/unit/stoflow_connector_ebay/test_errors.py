@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoflow_connector_ebay.errors import EbayAnswer, EbayRefusedError, error_of
+from stoflow_connector_ebay.errors import ERROR_CLASSES, EbayAnswer, EbayRefusedError, error_of
 from stoflow_connector_sdk import (
     AuthRequiredError,
     ConnectorError,
@@ -57,6 +57,12 @@ def answer(status: int, *faults: dict[str, Any], **more: Any) -> EbayAnswer:
         (400, [25025], RetryableError),
         (400, [25001, 25005], PermanentError),
         (409, [], RetryableError),
+        (409, [25025], RetryableError),
+        (409, [88888], RetryableError),
+        (409, [25013], PermanentError),
+        (400, [25001, 88888], PermanentError),
+        (404, [32100], PermanentError),
+        (500, [105000], RetryableError),
         (302, [], RetryableError),
         (400, [25002], PermanentError),
         (400, [25003], PermanentError),
@@ -75,6 +81,21 @@ def test_answer_becomes_its_error_class(status: int, ids: list[int], expected: t
     assert type(error) is (EbayRefusedError if expected is PermanentError else expected)
     assert error.http_status == status
     assert error.code == (str(ids[0]) if ids else f"HTTP_{status}")
+
+
+@pytest.mark.parametrize(
+    ("expected", "ids"),
+    [
+        (ErrorClass.RETRYABLE, [25001, 25025, 30500, 190000]),
+        (ErrorClass.RATE_LIMITED, [2001]),
+        (ErrorClass.AUTH_REQUIRED, [1001]),
+        (ErrorClass.PERMANENT, [*range(25003, 25023), 25014, 25015, 25501, 25026, 25029]),
+        (ErrorClass.PERMANENT, [190201, 190202, 190203, 190204, 25002, 25709, 25729, 25713, 25702, 25710]),
+    ],
+)
+def test_table_holds_every_id_that_sellers_meet(expected: ErrorClass, ids: list[int]) -> None:
+    """Each id that eBay's documents and practice name for selling has its class in the one table."""
+    assert {error_id: ERROR_CLASSES.get(error_id) for error_id in ids} == dict.fromkeys(ids, expected)
 
 
 def test_every_error_becomes_a_violation_of_its_field() -> None:
