@@ -31,6 +31,7 @@ PACKAGES = (
     "libs/connector-sdk",
     "orchestrator",
     "connector-ebay",
+    "connector-etsy",
     "stats-service",
     "console",
     "sandbox",

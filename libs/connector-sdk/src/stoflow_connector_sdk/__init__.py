@@ -31,6 +31,7 @@ from stoflow_connector_sdk.errors import (
     Violation,
 )
 from stoflow_connector_sdk.handlers import BaseJobHandler, DirectAPIJobHandler
+from stoflow_connector_sdk.http.catalogue import CatalogueImages
 from stoflow_connector_sdk.http.client import MarketplaceHttpClient
 from stoflow_connector_sdk.http.failures import raise_for_common_status, retry_after_seconds
 from stoflow_connector_sdk.http.limits import RateLimiter
@@ -59,6 +60,7 @@ __all__ = [
     "AuthRequiredError",
     "Authorization",
     "BaseJobHandler",
+    "CatalogueImages",
     "CodeExchanger",
     "ConnectedAccount",
     "ConnectorDefinition",

@@ -1,0 +1,1 @@
+"""One part of the API each; they know nothing of jobs."""

@@ -1,0 +1,1 @@
+"""One action a file: which steps it has, and which service does them."""
