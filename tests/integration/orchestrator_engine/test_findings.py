@@ -333,31 +333,3 @@ async def test_findings_belong_to_their_tenant(shop: Shop, orchestrator: Any) ->
     )
     assert (await refusal(shop.stubs.listings.SetUpdatePolicy(change))).reason == "ACCOUNT_NOT_FOUND"
     assert (await link(shop, found.listing_id, product_id)).product_id == product_id
-
-
-async def test_job_is_told_of_its_products_listings(shop: Shop) -> None:
-    """A job knows the listings of its product on its account, whoever made them, newest first and ended ones too."""
-    connector = await open_market(shop)
-    product_id = await shop.stubs.create_product(shop.tenant_id, sku="told")
-    await sync(shop, connector, seen("found", sku="told"), seen("other", sku="another"))
-    ended = seen("made", state=listing_pb2.LISTING_STATE_ENDED)
-    await run_job(shop, connector, "update", product_id, listing=ended)
-    known = [
-        task_pb2.KnownListing(remote_id="made", state=listing_pb2.LISTING_STATE_ENDED),
-        task_pb2.KnownListing(remote_id="found", state=listing_pb2.LISTING_STATE_LIVE),
-    ]
-    single = await shop.create_job(product_id, action="update")
-    command, granted = await connector.receive_and_start()
-    assert list(granted.assignment.listings) == known
-    await finish(connector, command, granted.lease_token)
-    await shop.wait_for_end(single.job_id)
-    request = batch_service_pb2.CreateBatchRequest(
-        request_id=str(uuid.uuid4()),
-        tenant_id=shop.tenant_id,
-        account_id=shop.account_id,
-        action="update",
-        product_ids=[product_id],
-    )
-    await shop.stubs.batches.CreateBatch(request)
-    _, granted = await connector.receive_and_start()
-    assert list(granted.assignment.listings) == known

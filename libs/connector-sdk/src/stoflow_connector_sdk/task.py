@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
-from stoflow.catalog.v1.listing_pb2 import ListingState
 from stoflow.catalog.v1.product_pb2 import Product, ProductImage
 
 from stoflow_connector_sdk.credentials import Authorization, CodeExchanger
@@ -56,19 +55,6 @@ class EffectGrant:
         """
         digest = hashlib.sha256(f"{self.key}:{self.generation}".encode()).digest()
         return b32encode(digest).decode("ascii")[:20].lower()
-
-
-@dataclass(frozen=True, slots=True)
-class KnownListing:
-    """A listing of the job's product on its account and site, as it was known when the job was created.
-
-    Attributes:
-        remote_id: The marketplace's id.
-        state: Where it stood.
-    """
-
-    remote_id: str
-    state: ListingState.ValueType
 
 
 class TaskOutputs:
@@ -226,8 +212,6 @@ class TaskContext:
         mappings: The marketplace's own value of each mapped attribute; one without a mapping is absent.
         value_lists: Every mapped value of the attributes that a product may have several of: "color", "material".
         options: The job's options.
-        listings: Listings of the product on the account and site that were known when the job was created, newest
-            first, at most 10; ended and sold ones included.
         outputs: Outputs of the tasks before this one.
         input: What the result that appended this task gave it; empty for planned tasks.
         effect: Present for a step with `once`.
@@ -255,7 +239,6 @@ class TaskContext:
     mappings: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     value_lists: Mapping[str, Sequence[str]] = field(default_factory=lambda: _EMPTY)
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
-    listings: Sequence[KnownListing] = ()
     outputs: TaskOutputs = field(default_factory=TaskOutputs)
     input: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     effect: EffectGrant | None = None

@@ -66,20 +66,18 @@ _IMAGES = (
 )
 
 
-_LISTINGS = (
+# What nobody published through us: a job that would list the product again must not begin.
+_FOUND_LISTINGS = (
     select(
         func.jsonb_agg(
-            aggregate_order_by(
-                func.jsonb_build_array(
-                    Listing.account_id, Listing.site, Listing.remote_id, Listing.state, Listing.link
-                ),
-                Listing.update_time.desc(),
-                Listing.listing_id.desc(),
-            ),
-            type_=JSONB(),
+            func.jsonb_build_array(Listing.account_id, Listing.site, Listing.remote_id), type_=JSONB()
         )
     )
-    .where(Listing.product_id == Product.product_id)
+    .where(
+        Listing.product_id == Product.product_id,
+        Listing.state.in_(("DRAFT", "LIVE")),
+        Listing.link.is_not(None),
+    )
     .correlate(Product)
     .scalar_subquery()
 )
@@ -87,7 +85,7 @@ _LISTINGS = (
 _FIELDS = [
     *((column.name, Any) for column in Product.__table__.columns),
     ("images", Any),
-    ("listings", Any),
+    ("found_listings", Any),
 ]
 _ProductTuple = NamedTuple("_ProductTuple", _FIELDS)  # type: ignore[misc]  # the model knows the columns
 
@@ -101,7 +99,7 @@ def _products() -> Select[*tuple[Any, ...]]:
 # text for any number of them.
 _LIST_BY_IDS = (
     _products()
-    .add_columns(_LISTINGS.label("listings"))
+    .add_columns(_FOUND_LISTINGS.label("found_listings"))
     .where(Product.product_id == any_(bindparam("product_ids", type_=ARRAY(Uuid()))))
 )
 
@@ -203,7 +201,7 @@ class ProductRepository:
     async def list_by_ids(self, product_ids: Sequence[UUID]) -> list[Any]:
         """Returns those of the products that exist, in no order, as plain tuples with names.
 
-        They carry `listings` as well, newest first: account, site, remote id, state, and who linked it when no job did.
+        They carry `found_listings` as well: account, site and remote id of those that are linked and no job made.
 
         Reading an attribute of SQLAlchemy's own rows takes ten times as long; a batch reads a quarter of a million.
         """

@@ -133,8 +133,7 @@ async def _plan_jobs(
         if len(violations) >= MAX_VIOLATIONS:
             break
         if not violations:
-            listings = snapshots[product_id].listings_on(submission.account_id, submission.site)
-            assignment = TaskAssignment(product=snapshot, listings=listings).SerializeToString()
+            assignment = TaskAssignment(product=snapshot).SerializeToString()
             jobs.append(NewBatchJob(product_id, assignment, plans[images]))
     if violations:
         raise InvalidArgumentError(violations[:MAX_VIOLATIONS], reason="PRODUCT_REFUSED")

@@ -92,7 +92,6 @@ def _describe(
             )
         check_product(submission.action, snapshot.message, others)
         submission.assignment.product.CopyFrom(snapshot.message)
-        submission.assignment.listings.extend(snapshot.listings_on(submission.account_id, submission.site))
     return NewJob(
         request_id=mutation.request_id,
         method=mutation.method,

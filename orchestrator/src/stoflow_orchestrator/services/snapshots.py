@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row
-from stoflow.catalog.v1.listing_pb2 import ListingState
 from stoflow.connector.v1.manifest_pb2 import ActionSpec
-from stoflow.connector.v1.task_pb2 import KnownListing, ProductSnapshot
+from stoflow.connector.v1.task_pb2 import ProductSnapshot
 
 from stoflow_orchestrator.messages.product import fill_product_for_marketplace
 from stoflow_orchestrator.pricing import PriceError, PriceRule
@@ -28,25 +27,12 @@ LOOKS_AT_ONCE = 2
 # The effect by which connectors name the listing itself.
 LISTING_EFFECT = "listing"
 LISTED_RULE = "listed"
-# Listings in these states are not over: another one beside them would sell the article twice.
-OPEN_STATES = frozenset({"DRAFT", "LIVE"})
-KNOWN_LISTINGS = 10
 
 
 class _Wanted(NamedTuple):
     tenant_id: int
     marketplace: str
     product_id: UUID
-
-
-class ProductListing(NamedTuple):
-    """A listing of a product; `link` says who linked it when no job did."""
-
-    account_id: str
-    site: str
-    remote_id: str
-    state: str
-    link: str | None
 
 
 PriceSource = Literal["PRODUCT", "RULE", "OVERRIDE"]
@@ -81,23 +67,14 @@ class Snapshot:
         message: What a job carries.
         price: How it came to its price.
         words: The product's own words, each with the marketplace's value or None.
-        listings: Those that are linked to the product, of all accounts, newest first.
+        found_listings: Remote ids, by account and site, of listings that are linked to the product and that no job
+            made.
     """
 
     message: ProductSnapshot
     price: Price
     words: Sequence[tuple[Word, str | None]]
-    listings: Sequence[ProductListing]
-
-    def listings_on(self, account_id: UUID, site: str) -> list[KnownListing]:
-        """Returns what a job of this account and site is told of the product's listings."""
-        return [
-            KnownListing(
-                remote_id=listing.remote_id, state=ListingState.Value(f"LISTING_STATE_{listing.state}")
-            )
-            for listing in self.listings
-            if (listing.account_id, listing.site) == (str(account_id), site)
-        ][:KNOWN_LISTINGS]
+    found_listings: Mapping[tuple[str, str], str]
 
     def listed_violations(
         self, action: ActionSpec, account_id: UUID, site: str, field: str
@@ -107,16 +84,12 @@ class Snapshot:
         What jobs listed is in the ledger of effects, and is looked for before it is done again; what a sync found is
         not.
         """
-        found = [
-            listing.remote_id
-            for listing in self.listings
-            if (listing.account_id, listing.site) == (str(account_id), site)
-            and listing.link
-            and listing.state in OPEN_STATES
-        ]
-        if not found or all(task.once.name != LISTING_EFFECT for task in action.tasks):
+        remote_id = self.found_listings.get((str(account_id), site))
+        if remote_id is None or all(task.once.name != LISTING_EFFECT for task in action.tasks):
             return []
-        description = f"is listed there as {found[0]}, which a sync found: update, end or unlink that listing"
+        description = (
+            f"is listed there as {remote_id}, which a sync found: update, end or unlink that listing"
+        )
         return [FieldViolation(f"{field}.product.product_id", description, LISTED_RULE)]
 
     def priced(self, rule: PriceRule | None) -> Snapshot:
@@ -199,8 +172,10 @@ class SnapshotLoader:
             _fill_mappings(snapshot, translated)
             _apply_category(snapshot, row, marketplace)
             price = _base_price(snapshot, row, marketplace)
-            listings = [ProductListing(*listing) for listing in row.listings or ()]
-            snapshots[row.product_id] = Snapshot(snapshot, price, translated, listings).priced(price_rule)
+            found = {
+                (account_id, site): remote_id for account_id, site, remote_id in row.found_listings or ()
+            }
+            snapshots[row.product_id] = Snapshot(snapshot, price, translated, found).priced(price_rule)
         return snapshots
 
 

@@ -14,7 +14,6 @@ from stoflow_connector_sdk import (
     EffectMode,
     EffectOutcome,
     FollowUp,
-    KnownListing,
     ListingChange,
     OrderChange,
     PermanentError,
@@ -66,7 +65,6 @@ def test_assignment_becomes_a_context() -> None:
         ),
         effect=task_pb2.EffectGrant(key="k", generation=3, mode=task_pb2.EFFECT_MODE_PROBE, remote_id="r"),
     )
-    assignment.listings.add(remote_id="r", state=ListingState.LISTING_STATE_LIVE)
     assignment.account.account_id = "account"
     assignment.account.settings["policy"] = {"id": 5}
     assignment.options["quantity"] = 2
@@ -85,7 +83,6 @@ def test_assignment_becomes_a_context() -> None:
     assert (task.product.product_id, task.mappings) == ("p", {"category": "63861"})
     assert task.value_lists == {"color": ("12", "1")}
     assert task.options == {"quantity": 2}
-    assert task.listings == (KnownListing("r", ListingState.LISTING_STATE_LIVE),)
     assert task.input == {"cursor": "next"}
     assert task.outputs.list("upload") == [{"url": "image-0"}, {"url": "image-1"}]
     assert task.outputs["create"] == {}

@@ -16,7 +16,6 @@ from stoflow_connector_sdk.results import FollowUp, TaskResult
 from stoflow_connector_sdk.task import (
     EffectGrant,
     EffectMode,
-    KnownListing,
     ListingSource,
     TaskContext,
     TaskOutputs,
@@ -66,7 +65,6 @@ def task_context(
         mappings=dict(assignment.product.mappings) if has_product else _EMPTY,
         value_lists=_value_lists(assignment.product) if assignment.product.value_lists else _EMPTY,
         options=struct_to_dict(assignment.options) if assignment.HasField("options") else _EMPTY,
-        listings=tuple(KnownListing(one.remote_id, one.state) for one in assignment.listings),
         outputs=_outputs(assignment) if assignment.outputs else _NO_OUTPUTS,
         input=struct_to_dict(assignment.input) if assignment.HasField("input") else _EMPTY,
         effect=_effect(assignment.effect) if assignment.HasField("effect") else None,

@@ -1,7 +1,7 @@
 """The double's state and its rules for leases, effects and retries; no I/O."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -67,7 +67,6 @@ class JobRecord:
     account_settings: Mapping[str, Any]
     product: task_pb2.ProductSnapshot | None
     max_retries: int
-    listings: Sequence[task_pb2.KnownListing] = ()
     tasks: list[TaskRecord] = field(default_factory=list)
     follow_ups: dict[str, manifest_pb2.TaskSpec] = field(default_factory=dict)
     state: JobState = "RUNNING"
@@ -186,7 +185,6 @@ class Ledger:
             fill_struct(assignment.options, job.options)
         if job.product is not None:
             assignment.product.CopyFrom(job.product)
-        assignment.listings.extend(job.listings)
         if task.input is not None:
             assignment.input.CopyFrom(task.input)
         for earlier in job.tasks:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from prometheus_client import CollectorRegistry
@@ -122,7 +122,6 @@ class InMemoryOrchestrator:
         account_settings: Mapping[str, Any] | None = None,
         product: task_pb2.ProductSnapshot | None = None,
         max_retries: int = 3,
-        listings: Sequence[task_pb2.KnownListing] = (),
     ) -> JobRecord:
         """Creates a job and dispatches its first step.
 
@@ -140,7 +139,6 @@ class InMemoryOrchestrator:
             account_settings=account_settings or {},
             product=product,
             max_retries=max_retries,
-            listings=listings,
         )
         self.ledger.add(job, found)
         return job

@@ -297,32 +297,6 @@ class EffectGrant(_message.Message):
 Global___EffectGrant: _TypeAlias = EffectGrant  # noqa: Y015
 
 @_typing.final
-class KnownListing(_message.Message):
-    """A listing of the job's product, on the job's account and site."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REMOTE_ID_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    remote_id: _builtins.str
-    """The marketplace's id of the listing."""
-    state: _listing_pb2.ListingState.ValueType
-    """Where it stood."""
-    def __init__(
-        self,
-        *,
-        remote_id: _builtins.str = ...,
-        state: _listing_pb2.ListingState.ValueType = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["remote_id", b"remote_id", "state", b"state"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___KnownListing: _TypeAlias = KnownListing  # noqa: Y015
-
-@_typing.final
 class TaskAssignment(_message.Message):
     """Everything that an attempt needs."""
 
@@ -342,7 +316,6 @@ class TaskAssignment(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
-    LISTINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the step: it decides the handler's service method."""
     action: _builtins.str
@@ -387,12 +360,6 @@ class TaskAssignment(_message.Message):
     def input(self) -> _struct_pb2.Struct:
         """What the result that appended this task gave it; absent for tasks planned at the job's creation."""
 
-    @_builtins.property
-    def listings(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownListing]:
-        """Listings of the product on the account and site that were known when the job was created, newest first, at most 10;
-        those that ended or sold included. What is not in it may exist all the same: an earlier job may have made it since.
-        """
-
     def __init__(
         self,
         *,
@@ -410,11 +377,10 @@ class TaskAssignment(_message.Message):
         outputs: _abc.Iterable[Global___TaskOutput] | None = ...,
         effect: Global___EffectGrant | None = ...,
         input: _struct_pb2.Struct | None = ...,
-        listings: _abc.Iterable[Global___KnownListing] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "account", b"account", "effect", b"effect", "input", b"input", "item_index", b"item_index", "lease", b"lease", "options", b"options", "product", b"product", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "account", b"account", "action", b"action", "attempt", b"attempt", "effect", b"effect", "input", b"input", "item_index", b"item_index", "lease", b"lease", "listings", b"listings", "manifest_version", b"manifest_version", "name", b"name", "options", b"options", "outputs", b"outputs", "product", b"product", "site", b"site", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item_index", b"_item_index", "account", b"account", "action", b"action", "attempt", b"attempt", "effect", b"effect", "input", b"input", "item_index", b"item_index", "lease", b"lease", "manifest_version", b"manifest_version", "name", b"name", "options", b"options", "outputs", b"outputs", "product", b"product", "site", b"site", "start_to_close_timeout", b"start_to_close_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__item_index: _TypeAlias = _typing.Literal["item_index"]  # noqa: Y015
     _WhichOneofArgType__item_index: _TypeAlias = _typing.Literal["_item_index", b"_item_index"]  # noqa: Y015
