@@ -10,8 +10,8 @@ from stoflow_connector_sdk import RateLimitedError, RateLimiter
 from stoflow_service_kit.clock import ManualClock
 
 
-def answer(status: int = 200, **headers: str) -> httpx.Response:
-    return httpx.Response(status, headers={name.replace("_", "-"): value for name, value in headers.items()})
+def answer(status: int = 200, headers: dict[str, str] | None = None) -> httpx.Response:
+    return httpx.Response(status, headers=headers)
 
 
 def make(ending_share: float = 0.05) -> tuple[EtsyLimits, ManualClock]:
@@ -35,19 +35,19 @@ async def test_nothing_is_assumed_before_the_first_answer() -> None:
     assert [await refused_seconds(limits) for _ in range(500)] == [0.0] * 500
 
 
-@pytest.mark.parametrize("name", ["x_remaining_this_second", "x_remaining_this_secon"])
+@pytest.mark.parametrize("name", ["x-remaining-this-second", "x-remaining-this-secon"])
 async def test_second_that_is_used_up_is_waited_out(name: str) -> None:
     """No call is sent into a second without any left, also when the header's name is cut off."""
     limits, _ = make()
-    limits.note("a", answer(x_limit_per_second="10", **{name: "0"}))
+    limits.note("a", answer(headers={"x-limit-per-second": "10", name: "0"}))
     assert 0 < await refused_seconds(limits) <= 1
 
 
 async def test_day_that_is_used_up_is_a_long_wait_for_everybody() -> None:
     """A 429 with nothing left today holds all accounts back for as long as Etsy says, and nothing is sent."""
     limits, clock = make()
-    headers = {"x_limit_per_day": "5000", "x_remaining_today": "0", "retry_after": "86400"}
-    assert limits.note("a", answer(429, **headers)) == 86_400
+    headers = {"x-limit-per-day": "5000", "x-remaining-today": "0", "retry-after": "86400"}
+    assert limits.note("a", answer(429, headers)) == 86_400
     assert await refused_seconds(limits, "b") >= 86_000
     assert await refused_seconds(limits, "a", ending=True) >= 86_000
     await clock.advance(90_000)
@@ -57,7 +57,7 @@ async def test_day_that_is_used_up_is_a_long_wait_for_everybody() -> None:
 async def test_last_calls_of_the_day_are_for_endings() -> None:
     """A twentieth of the day is kept for taking things off the market."""
     limits, _ = make()
-    limits.note("a", answer(x_limit_per_day="1000", x_remaining_today="40"))
+    limits.note("a", answer(headers={"x-limit-per-day": "1000", "x-remaining-today": "40"}))
     assert await refused_seconds(limits) > 60
     assert await refused_seconds(limits, ending=True) == 0
 
@@ -65,7 +65,8 @@ async def test_last_calls_of_the_day_are_for_endings() -> None:
 async def test_second_that_is_over_holds_back_one_account() -> None:
     """A 429 of the second concerns whoever sent it; nobody else waits."""
     limits, _ = make()
-    assert limits.note("a", answer(429, x_limit_per_day="5000", x_remaining_today="4000")) == 1.0
+    headers = {"x-limit-per-day": "5000", "x-remaining-today": "4000"}
+    assert limits.note("a", answer(429, headers)) == 1.0
     assert await refused_seconds(limits, "a") == 1.0
     assert await refused_seconds(limits, "b") == 0.0
 

@@ -17,8 +17,8 @@ DOCUMENTED = {
 }  # fmt: skip
 
 
-def origin(first: int = 0, last: int = 0, **values: bool) -> product_pb2.Origin:
-    return product_pb2.Origin(made_from_year=first, made_to_year=last, **values)
+def origin(first: int = 0, last: int = 0, *, is_made_to_order: bool = False) -> product_pb2.Origin:
+    return product_pb2.Origin(made_from_year=first, made_to_year=last, is_made_to_order=is_made_to_order)
 
 
 @pytest.mark.parametrize(

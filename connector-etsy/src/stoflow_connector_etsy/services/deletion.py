@@ -23,7 +23,7 @@ class EtsyDeletionService:
         seller = seller_of(task, ending=True)
         listing = await self._finder.find(seller, task)
         if listing is None:
-            known = task.listings[0].remote_id if task.listings else ""
+            known = next((one.remote_id for one in await task.get_listings()), "")
             gone = ListingChange(remote_id=known, state=ENDED) if known else None
             return TaskResult({"listingId": known, "isGone": True}, listing=gone)
         if task.options.get("method") == "DELETE":

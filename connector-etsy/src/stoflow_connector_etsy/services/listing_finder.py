@@ -21,14 +21,15 @@ class ListingFinder:
     async def find(self, seller: Seller, task: TaskContext) -> EtsyListing | None:
         """Returns the listing of the job's product with its inventory, in whatever state; None when there is none.
 
-        An open one that the orchestrator knows is read by its id. Otherwise the whole shop is read for the SKU: a
-        job before this one may have listed the product since this one was created. What ended counts last.
+        An open one that the orchestrator knows is read by its id. Otherwise the whole shop is read for the SKU, for
+        the seller may have listed the article at Etsy itself. What ended counts last.
 
         Raises:
             NeedsHumanError: Several listings that are not over carry the SKU.
         """
-        for known in task.listings:
-            if known.state in _OPEN and known.remote_id.isdigit():
+        all_known = [known for known in await task.get_listings() if known.remote_id.isdigit()]
+        for known in all_known:
+            if known.state in _OPEN:
                 found = await self._listings.find(seller, int(known.remote_id), with_inventory=True)
                 if found is not None:
                     return found
@@ -44,7 +45,7 @@ class ListingFinder:
             )
         if is_open or by_sku:
             return (is_open or by_sku)[0]
-        for known in task.listings:
+        for known in all_known:
             found = await self._listings.find(seller, int(known.remote_id), with_inventory=True)
             if found is not None:
                 return found

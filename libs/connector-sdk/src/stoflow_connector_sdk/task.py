@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
+from stoflow.catalog.v1.listing_pb2 import ListingState
 from stoflow.catalog.v1.product_pb2 import Product, ProductImage
 
 from stoflow_connector_sdk.credentials import Authorization, CodeExchanger
