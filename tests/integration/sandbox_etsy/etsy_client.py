@@ -81,7 +81,7 @@ class EtsyClient:
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        return f"{self.http.base_url}oauth/connect?{urlencode(query | changes)}"
+        return f"{str(self.http.base_url).rstrip('/')}/oauth/connect?{urlencode(query | changes)}"
 
     def authorize(self, control: EtsySandboxControl, verifier: str | None = None) -> tuple[str, str]:
         """Consent; return code and verifier."""

@@ -1,6 +1,8 @@
 import pytest
 
+from tests.integration.sandbox_etsy.etsy_client import EtsyClient
 from tests.unit.stoflow_sandbox.marketplaces.ebay_seller import Shop
+from tests.unit.stoflow_sandbox.marketplaces.etsy_site import EtsySite
 from tests.unit.stoflow_sandbox.marketplaces.vinted_member import Seat
 
 
@@ -14,3 +16,15 @@ def shop() -> Shop:
 def seat() -> Seat:
     """A signed-in member of Vinted with an empty wardrobe."""
     return Seat()
+
+
+@pytest.fixture
+def site() -> EtsySite:
+    """An Etsy with nobody on it."""
+    return EtsySite()
+
+
+@pytest.fixture
+def etsy(site: EtsySite) -> EtsyClient:
+    """A connected seller with an empty shop on that Etsy."""
+    return site.client()
