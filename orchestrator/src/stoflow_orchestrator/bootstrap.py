@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from prometheus_client import CollectorRegistry
@@ -69,9 +70,12 @@ from stoflow_orchestrator.services.admin_effects import AdminEffects
 from stoflow_orchestrator.services.admin_events import AdminEvents
 from stoflow_orchestrator.services.admin_gates import AdminGates
 from stoflow_orchestrator.services.admin_queues import AdminQueues
+from stoflow_orchestrator.services.authorizations import AuthorizationService
 from stoflow_orchestrator.services.batch_control import BatchControl
 from stoflow_orchestrator.services.batch_creation import BatchCreation
 from stoflow_orchestrator.services.batches import BatchService
+from stoflow_orchestrator.services.connection_expiry import ConnectionExpiry
+from stoflow_orchestrator.services.connections import ConnectionJobs, ConnectionService
 from stoflow_orchestrator.services.connectors import ConnectorPolicy, ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.image_addresses import ImageAddresses, ImageSignatures
@@ -170,6 +174,7 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     _run_engine(engine, lifecycle)
     creation = _add_servicers(grpc_server, settings, database, pool, engine, hints, images, addresses, clock)
     lifecycle.background.spawn("listing-updates", ListingUpdates(database, creation, clock).run)
+    lifecycle.background.spawn("connection-expiry", ConnectionExpiry(database, clock).run)
     grpc_address = await grpc_server.start()
     lifecycle.on_drain("grpc-server", lambda: grpc_server.drain(CALL_GRACE_SECONDS))
     grpc_server.set_serving()
@@ -257,9 +262,12 @@ def _add_servicers(
         pool, engine.committer, engine.admission, engine.streams, planner, addresses, tenants, reader, policy
     )
     tenant_service = TenantService(database, create_migration_engine(settings.database_url))
-    accounts = AccountService(
-        database, tenants, box, lambda account_id: engine.admission.resume([account_id])
-    )
+
+    async def resume_jobs(account_id: UUID) -> None:
+        await engine.admission.resume([account_id])
+
+    accounts = AccountService(database, tenants, box, resume_jobs)
+    connections = ConnectionService(database, tenants, box, ConnectionJobs(creation, reading))
     products = ProductServices(
         ProductService(database, tenants),
         ProductChanges(database, tenants),
@@ -288,7 +296,10 @@ def _add_servicers(
         preview_service_pb2_grpc.add_PreviewServiceServicer_to_server,
         PreviewServicer(PreviewService(tenants, submissions, snapshots, addresses)),
     )
-    server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))  # type: ignore[abstract]
+    server.add(
+        account_service_pb2_grpc.add_AccountServiceServicer_to_server,
+        AccountServicer(accounts, connections),  # type: ignore[abstract]
+    )
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)
     server.add(
         batch_service_pb2_grpc.add_BatchServiceServicer_to_server,
@@ -303,6 +314,7 @@ def _add_servicers(
         ConnectorServicer(  # type: ignore[abstract]
             connectors,
             CredentialService(database, tenants, box),
+            AuthorizationService(database, tenants, box, resume_jobs),
             ProductListings(database, tenants),
             SyncStates(database, tenants),
         ),

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import grpc.aio
@@ -44,6 +44,8 @@ from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
 from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
 from stoflow_orchestrator.services.accounts import AccountService
+from stoflow_orchestrator.services.authorizations import AuthorizationService
+from stoflow_orchestrator.services.connections import ConnectionJobs, ConnectionService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.listings import ListingService
@@ -91,6 +93,7 @@ class CatalogApi:
     store: ImageFolder
     snapshots: SnapshotLoader
     credentials: CredentialService
+    authorizations: AuthorizationService
     # Accounts whose waiting jobs were told to go on.
     resumed: list[UUID] = field(default_factory=list)
 
@@ -122,6 +125,8 @@ class CatalogApi:
             ImageService(database, directory, store, ImageSource(guard or AddressGuard())),
         )
         accounts = AccountService(database, directory, box, resume_jobs)
+        # Whatever makes jobs needs the engine, and is tested with it.
+        connections = ConnectionService(database, directory, box, cast("ConnectionJobs", None))
         server.add(
             tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
             TenantServicer(TenantService(database, migration_engine)),
@@ -144,10 +149,12 @@ class CatalogApi:
             price_service_pb2_grpc.add_PriceServiceServicer_to_server,
             PriceServicer(PriceService(database, directory, snapshots)),
         )
-        server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, AccountServicer(accounts))  # type: ignore[abstract]
+        servicer = AccountServicer(accounts, connections)  # type: ignore[abstract]
+        server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, servicer)
         channel = open_channel(await server.start())
         credentials = CredentialService(database, directory, box)
-        return cls(database, server, channel, store, snapshots, credentials, resumed)
+        authorizations = AuthorizationService(database, directory, box, resume_jobs)
+        return cls(database, server, channel, store, snapshots, credentials, authorizations, resumed)
 
     async def stop(self) -> None:
         await self.channel.close()

@@ -362,22 +362,22 @@ async def test_messages_carry_every_answer(seller: Seller) -> None:
             **outcome,
         )
 
-    service = seller.api.credentials
+    service, codes = seller.api.credentials, seller.api.authorizations
     grant = (await get_credentials(service, asking(query))).refresh_grant
     assert (grant.refresh_token, grant.lease.seconds) == (REFRESH_TOKEN, 30)
     assert (await get_credentials(service, asking(other))).retry_after.seconds == 1
     expire_time = to_timestamp(datetime.now(UTC) + IN_AN_HOUR)
     tokens = RefreshedTokens(access_token="access-1", access_token_expire_time=expire_time)
-    await save_credentials(service, saving(grant.grant_id, refreshed=tokens))
+    await save_credentials(service, codes, saving(grant.grant_id, refreshed=tokens))
     token = (await get_credentials(service, asking(other))).access_token
     assert (token.value, token.expire_time) == ("access-1", expire_time)
     tokens.access_token_expire_time.seconds = 2**60
     with pytest.raises(InvalidArgumentError):
-        await save_credentials(service, saving(grant.grant_id, refreshed=tokens))
+        await save_credentials(service, codes, saving(grant.grant_id, refreshed=tokens))
     again = (await get_credentials(service, asking(query, "access-1"))).refresh_grant
-    await save_credentials(service, saving(again.grant_id, abandoned=RefreshAbandoned()))
+    await save_credentials(service, codes, saving(again.grant_id, abandoned=RefreshAbandoned()))
     last = (await get_credentials(service, asking(query, "access-1"))).refresh_grant
-    await save_credentials(service, saving(last.grant_id, refused=RefreshRefused(message="revoked")))
+    await save_credentials(service, codes, saving(last.grant_id, refused=RefreshRefused(message="revoked")))
     assert await seller.column("state") == "RECONNECT_REQUIRED"
 
 

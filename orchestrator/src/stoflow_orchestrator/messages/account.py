@@ -16,7 +16,7 @@ ACCOUNT_STATE_PREFIX = "ACCOUNT_STATE_"
 
 def account_message(tenant_id: int, row: Row[Any]) -> Account:
     """Converts an account, which says nothing of its credentials."""
-    return Account(
+    message = Account(
         account_id=str(row.account_id),
         tenant_id=tenant_id,
         marketplace=row.marketplace,
@@ -26,4 +26,8 @@ def account_message(tenant_id: int, row: Row[Any]) -> Account:
         settings=ParseDict(row.settings, Struct()),
         create_time=to_timestamp(row.create_time),
         update_time=to_timestamp(row.update_time),
+        remote_account_id=row.remote_account_id,
     )
+    if row.rate_limit_time is not None:
+        message.rate_limit_end_time.CopyFrom(to_timestamp(row.rate_limit_time))
+    return message

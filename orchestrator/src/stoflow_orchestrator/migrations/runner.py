@@ -21,6 +21,7 @@ from stoflow_orchestrator.models import (
     admission,
     batch,
     catalog,
+    connection,
     connector,
     history,
     listing_update,
@@ -34,7 +35,19 @@ from stoflow_orchestrator.models.base import TENANT_SCHEMA, PublicBase, TenantBa
 __all__ = ["head_revision", "tenant_schema", "upgrade_public", "upgrade_tenant"]
 
 # Imported so that every table is known to its metadata.
-MODELS = (admission, batch, catalog, connector, history, listing_update, live, reference, results, tenancy)
+MODELS = (
+    admission,
+    batch,
+    catalog,
+    connection,
+    connector,
+    history,
+    listing_update,
+    live,
+    reference,
+    results,
+    tenancy,
+)
 LOCK_TIMEOUT = "5s"
 # Any constant will do; it serializes processes that start at the same moment.
 PUBLIC_LOCK_KEY = 0x53544F46

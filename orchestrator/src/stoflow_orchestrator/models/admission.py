@@ -20,6 +20,8 @@ class MarketplaceGate(PublicBase):
     # Not null while no job is admitted.
     pause_time: Mapped[datetime | None]
     pause_reason: Mapped[str] = mapped_column(server_default="")
+    # Until when the marketplace's limit of our application holds every job back; null or past when it does not.
+    rate_limit_time: Mapped[datetime | None]
     # Greatest number of its jobs admitted at once, beside the connectors' slots; null for no limit of its own.
     max_admitted_jobs: Mapped[int | None]
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stoflow_orchestrator.models.base import BigInt, Json, TenantBase, UuidKey
+from stoflow_orchestrator.models.connector import ACCOUNT_STATES
 
 
 class Product(TenantBase):
@@ -123,7 +124,7 @@ class Account(TenantBase):
 
     __tablename__ = "accounts"
     __table_args__ = (
-        CheckConstraint("state IN ('CONNECTED', 'RECONNECT_REQUIRED')", name="state"),
+        CheckConstraint(f"state IN {ACCOUNT_STATES}", name="state"),
         CheckConstraint("(grant_id IS NULL) = (grant_expire_time IS NULL)", name="grant_expires"),
         Index("ix_accounts_create_time", "create_time", "account_id"),
     )
@@ -140,8 +141,9 @@ class Account(TenantBase):
     # Counts the changes of the rule.
     price_rule_version: Mapped[BigInt] = mapped_column(server_default="0")
     price_rule_time: Mapped[datetime | None]
-    # AES-256-GCM over JSON {access_token, refresh_token}, bound to tenant and account.
-    credentials: Mapped[bytes]
+    # AES-256-GCM over JSON {access_token, refresh_token}, bound to tenant and account; null before the first
+    # connection and after the erasure.
+    credentials: Mapped[bytes | None]
     access_token_expire_time: Mapped[datetime | None]
     # The one caller that may refresh now.
     grant_id: Mapped[UUID | None]
@@ -183,6 +185,7 @@ class OrderLine(TenantBase):
     __tablename__ = "order_lines"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("taken_quantity BETWEEN 0 AND quantity", name="taken"),
         CheckConstraint("(price_currency IS NULL) = (price_minor IS NULL)", name="price"),
         Index("ix_order_lines_product_id", "product_id"),
         Index("ix_order_lines_listing_remote_id", "listing_remote_id"),
@@ -197,5 +200,7 @@ class OrderLine(TenantBase):
     sku: Mapped[str]
     title: Mapped[str]
     quantity: Mapped[int]
+    # How many pieces it has taken from its product's stock: what a cancellation gives back.
+    taken_quantity: Mapped[int] = mapped_column(server_default="0")
     price_currency: Mapped[str | None]
     price_minor: Mapped[int | None] = mapped_column(BigInteger())

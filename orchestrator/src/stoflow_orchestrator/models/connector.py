@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from stoflow_orchestrator.models.base import BigInt, PublicBase, UuidKey
 
+ACCOUNT_STATES = "('CONNECTED', 'RECONNECT_REQUIRED', 'CONNECTING', 'ERASED')"
+
 
 class ConnectorManifest(PublicBase):
     """One version of what a marketplace's connector can do; its content never changes."""
@@ -47,9 +49,18 @@ class AccountGate(PublicBase):
 
     __tablename__ = "account_gates"
     __table_args__ = (
-        CheckConstraint("state IN ('CONNECTED', 'RECONNECT_REQUIRED')", name="state"),
+        CheckConstraint(f"state IN {ACCOUNT_STATES}", name="state"),
         CheckConstraint("max_admitted_jobs > 0", name="max_admitted_jobs"),
         Index("ix_account_gates_tenant", "tenant_id", "marketplace"),
+        # A seller is one account of a tenant; notifications find the accounts of a seller over all tenants.
+        Index(
+            "uq_account_gates_seller",
+            "marketplace",
+            "remote_account_id",
+            "tenant_id",
+            unique=True,
+            postgresql_where=text("remote_account_id <> ''"),
+        ),
     )
 
     account_id: Mapped[UuidKey]
@@ -58,6 +69,12 @@ class AccountGate(PublicBase):
     state: Mapped[str]
     # When its owner authorized it last; a refusal of what was authorized before says nothing.
     connect_time: Mapped[datetime] = mapped_column(server_default=func.now())
+    # The marketplace's own id of the seller; empty when it is not known.
+    remote_account_id: Mapped[str] = mapped_column(server_default="")
+    # Until when a job that connects the account is admitted, whatever its state; null when none is expected.
+    connect_until: Mapped[datetime | None]
+    # Until when the marketplace's limit holds its jobs back; null or past when it does not.
+    rate_limit_time: Mapped[datetime | None]
     # Greatest number of its jobs admitted at once; null for no limit of its own.
     max_admitted_jobs: Mapped[int | None]
     # Not null while an operator holds its jobs back.

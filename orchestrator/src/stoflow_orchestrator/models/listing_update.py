@@ -21,6 +21,7 @@ class DueListingUpdate(PublicBase):
     __tablename__ = "due_listing_updates"
     __table_args__ = (
         CheckConstraint("(due_time IS NULL) = (problem <> '')", name="due"),
+        CheckConstraint("action IN ('update', 'delete')", name="action"),
         Index("ix_due_listing_updates_due_time", "due_time"),
         Index("ix_due_listing_updates_product_id", "product_id"),
     )
@@ -29,6 +30,8 @@ class DueListingUpdate(PublicBase):
     product_id: Mapped[UUID] = mapped_column(primary_key=True)
     site: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[BigInt]
+    # "delete" when a sale elsewhere left nothing of the product.
+    action: Mapped[str] = mapped_column(server_default="update")
     # The request_id of the job; another with each change of the product.
     update_id: Mapped[UUID]
     first_time: Mapped[datetime]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Uuid, any_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Row, Select, Uuid, any_, bindparam, case, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Account
@@ -30,6 +31,10 @@ def _accounts() -> Select[*tuple[Any, ...]]:
         Account.create_time,
         Account.update_time,
         AccountGate.state,
+        AccountGate.remote_account_id,
+        case((AccountGate.rate_limit_time > func.now(), AccountGate.rate_limit_time)).label(
+            "rate_limit_time"
+        ),
     ).join(AccountGate, AccountGate.account_id == Account.account_id)
     return accounts
 
@@ -44,17 +49,85 @@ class AccountRepository:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def insert(self, tenant_id: int, account: dict[str, Any]) -> None:
-        """Inserts a connected account and its gate."""
-        await self._connection.execute(insert(Account).values(state="CONNECTED", **account))
-        await self._connection.execute(
-            insert(AccountGate).values(
-                account_id=account["account_id"],
-                tenant_id=tenant_id,
-                marketplace=account["marketplace"],
-                state="CONNECTED",
-                max_admitted_jobs=None,
+    async def insert(
+        self,
+        tenant_id: int,
+        account: dict[str, Any],
+        *,
+        state: str = "CONNECTED",
+        remote_account_id: str = "",
+    ) -> UUID | None:
+        """Inserts an account and its gate.
+
+        Returns:
+            None, or the tenant's account that is this seller's already; then nothing was inserted.
+        """
+        gate = pg_insert(AccountGate).values(
+            account_id=account["account_id"],
+            tenant_id=tenant_id,
+            marketplace=account["marketplace"],
+            state=state,
+            remote_account_id=remote_account_id,
+            max_admitted_jobs=None,
+        )
+        inserted = await self._connection.execute(
+            gate.on_conflict_do_nothing().returning(AccountGate.account_id)
+        )
+        if inserted.first() is None:
+            return await self.find_seller(tenant_id, account["marketplace"], remote_account_id)
+        await self._connection.execute(insert(Account).values(state=state, **account))
+        return None
+
+    async def find_seller(self, tenant_id: int, marketplace: str, remote_account_id: str) -> UUID | None:
+        """Returns the tenant's account of a seller."""
+        found = await self._connection.execute(
+            select(AccountGate.account_id).where(
+                AccountGate.marketplace == marketplace,
+                AccountGate.remote_account_id == remote_account_id,
+                AccountGate.remote_account_id != "",
+                AccountGate.tenant_id == tenant_id,
             )
+        )
+        return found.scalar_one_or_none()
+
+    async def delete(self, account_id: UUID) -> None:
+        """Deletes an account that was never connected, with its gate."""
+        await self._connection.execute(delete(AccountGate).where(AccountGate.account_id == account_id))
+        await self._connection.execute(delete(Account).where(Account.account_id == account_id))
+
+    async def expect_connection(self, account_id: UUID, seconds: float) -> None:
+        """Lets a job that connects the account be admitted for so long, whatever the account's state."""
+        await self._connection.execute(
+            update(AccountGate)
+            .where(AccountGate.account_id == account_id)
+            .values(connect_until=func.clock_timestamp() + timedelta(seconds=seconds))
+        )
+
+    async def describe(
+        self, account_id: UUID, *, display_name: str, sites: Sequence[str], settings: dict[str, Any]
+    ) -> None:
+        """Replaces what a seller or the marketplace said of an account."""
+        await self._connection.execute(
+            update(Account)
+            .where(Account.account_id == account_id)
+            .values(
+                display_name=display_name,
+                sites=list(sites),
+                settings=settings,
+                update_time=func.clock_timestamp(),
+            )
+        )
+
+    async def set_seller(self, account_id: UUID, remote_account_id: str) -> None:
+        """Stores the marketplace's id of the account's seller.
+
+        Raises:
+            IntegrityError: The seller has another account of the tenant.
+        """
+        await self._connection.execute(
+            update(AccountGate)
+            .where(AccountGate.account_id == account_id)
+            .values(remote_account_id=remote_account_id)
         )
 
     async def find(self, account_id: UUID) -> Row[Any] | None:
@@ -129,6 +202,7 @@ class AccountRepository:
         gate: dict[str, Any] = {"state": state}
         if state == "CONNECTED":
             gate["connect_time"] = func.clock_timestamp()
+            gate["connect_until"] = None
         await self._connection.execute(
             update(AccountGate).where(AccountGate.account_id == account_id).values(gate)
         )

@@ -33,6 +33,8 @@ _LOCK: LiteralString = """
 # order in which they were asked for; of jobs without a product one for the same action and site. OFFSET 0 keeps the
 # planner from joining these with everything that waits.
 #
+# Of an account that is not CONNECTED only the job that connects it is admitted, while its owner's consent is fresh.
+#
 # One row a ready job of a tenant that was looked at; one with nulls for a waiting tenant that has none ready; at least
 # one row for the slots alone.
 FIND: LiteralString = """
@@ -75,7 +77,8 @@ FIND: LiteralString = """
                               AND l.next_time <= l.queue_time
                             ORDER BY l.sequence LIMIT 1) AS any_job
                         WHERE g.tenant_id = h.tenant_id AND g.marketplace = %(marketplace)s
-                          AND g.state = 'CONNECTED' AND g.pause_time IS NULL OFFSET 0)
+                          AND (g.state = 'CONNECTED' OR q.priority = 1 AND g.connect_until > now())
+                          AND g.pause_time IS NULL OFFSET 0)
     ), shares AS MATERIALIZED (
         SELECT q.priority, q.clock, n.share, n.is_whole,
                coalesce(q.clock < (SELECT d.tag FROM public.admission_tenants AS d
@@ -106,7 +109,7 @@ FIND: LiteralString = """
                   FROM public.live_jobs AS l
                  WHERE l.marketplace = %(marketplace)s AND l.account_id = g.account_id
                    AND l.priority = t.priority AND l.state = 'PENDING' AND l.next_time <= l.queue_time
-                   AND l.expire_time > now() AND NOT (
+                   AND (g.state = 'CONNECTED' OR l.action = 'connect') AND l.expire_time > now() AND NOT (
                            EXISTS (SELECT 1 FROM public.live_jobs AS e
                                     WHERE e.account_id = l.account_id AND e.product_id = l.product_id
                                       AND e.product_id IS NOT NULL AND e.admit_time IS NOT NULL OFFSET 0)
@@ -136,7 +139,8 @@ FIND: LiteralString = """
                  ORDER BY l.sequence
                  LIMIT greatest(least(s.share, room.account_room), 0)) AS o
            WHERE g.tenant_id = t.tenant_id AND g.marketplace = %(marketplace)s
-             AND g.state = 'CONNECTED' AND g.pause_time IS NULL
+             AND (g.state = 'CONNECTED' OR t.priority = 1 AND g.connect_until > now())
+             AND g.pause_time IS NULL
            ORDER BY o.sequence LIMIT s.share) AS j ON true"""
 
 _SAVE_TENANTS: LiteralString = """

@@ -22,6 +22,9 @@ _STORE_MANIFEST: LiteralString = """
     INSERT INTO public.connector_manifests (marketplace, version, manifest) VALUES (%s, %s, %s)
         ON CONFLICT (marketplace, version) DO UPDATE SET register_time = now()"""
 
+_REPLACE_MANIFEST: LiteralString = """
+    UPDATE public.connector_manifests SET manifest = %s WHERE marketplace = %s AND version = %s"""
+
 _READ_MANIFEST: LiteralString = """
     SELECT manifest FROM public.connector_manifests WHERE marketplace = %s AND version = %s"""
 
@@ -83,6 +86,11 @@ async def store_manifest(connection: Connection, marketplace: str, version: str,
     if row is None:
         raise RuntimeError(f"manifest {marketplace} {version} vanished while it was stored")
     return bytes(row[0])
+
+
+async def replace_manifest(connection: Connection, marketplace: str, version: str, manifest: bytes) -> None:
+    """Replaces what is stored under a version."""
+    await connection.execute(_REPLACE_MANIFEST, (manifest, marketplace, version))
 
 
 async def find_planning_manifest(connection: Connection, marketplace: str) -> bytes | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, literal_column, null, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Account
@@ -46,8 +46,9 @@ class CredentialRepository:
         task_id: UUID,
         lease_token: UUID,
         instance_id: UUID,
+        action: str | None = None,
     ) -> bool:
-        """Tells whether the instance runs this task, and the task works for this account."""
+        """Tells whether the instance runs this task, and the task works for this account; by this action, if given."""
         found = await self._connection.execute(
             select(LiveTask.task_id)
             .join(LiveJob, LiveJob.job_id == LiveTask.job_id)
@@ -59,6 +60,7 @@ class CredentialRepository:
                 LiveTask.instance_id == instance_id,
                 LiveJob.tenant_id == tenant_id,
                 LiveJob.account_id == account_id,
+                true() if action is None else LiveJob.action == action,
             )
         )
         return found.first() is not None

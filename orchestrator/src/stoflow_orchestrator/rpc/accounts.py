@@ -7,6 +7,12 @@ from uuid import UUID
 
 import grpc.aio
 from stoflow.accounts.v1.account_service_pb2 import (
+    BeginConnectRequest,
+    BeginConnectResponse,
+    CancelConnectRequest,
+    CancelConnectResponse,
+    CompleteConnectRequest,
+    CompleteConnectResponse,
     CreateAccountRequest,
     CreateAccountResponse,
     GetAccountRequest,
@@ -19,6 +25,7 @@ from stoflow.accounts.v1.account_service_pb2 import (
 from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceServicer
 
 from stoflow_orchestrator.services.accounts import AccountService
+from stoflow_orchestrator.services.connections import ConnectionService
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -26,8 +33,9 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class AccountServicer(AccountServiceServicer):
     """Serves AccountService."""
 
-    def __init__(self, accounts: AccountService) -> None:
+    def __init__(self, accounts: AccountService, connections: ConnectionService) -> None:
         self._accounts = accounts
+        self._connections = connections
 
     async def CreateAccount(self, request: CreateAccountRequest, context: _Context) -> CreateAccountResponse:
         return CreateAccountResponse(account=await self._accounts.create(request))
@@ -36,6 +44,18 @@ class AccountServicer(AccountServiceServicer):
         self, request: ReconnectAccountRequest, context: _Context
     ) -> ReconnectAccountResponse:
         return ReconnectAccountResponse(account=await self._accounts.reconnect(request))
+
+    async def BeginConnect(self, request: BeginConnectRequest, context: _Context) -> BeginConnectResponse:
+        return await self._connections.begin(request)
+
+    async def CompleteConnect(
+        self, request: CompleteConnectRequest, context: _Context
+    ) -> CompleteConnectResponse:
+        return await self._connections.complete(request)
+
+    async def CancelConnect(self, request: CancelConnectRequest, context: _Context) -> CancelConnectResponse:
+        await self._connections.cancel(request)
+        return CancelConnectResponse()
 
     async def GetAccount(self, request: GetAccountRequest, context: _Context) -> GetAccountResponse:
         account = await self._accounts.get(request.tenant_id, UUID(request.account_id))

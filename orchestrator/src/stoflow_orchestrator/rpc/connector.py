@@ -11,7 +11,8 @@ from stoflow.connector.v1 import connector_service_pb2_grpc
 
 from stoflow_orchestrator.messages.product_listing import product_listing_message
 from stoflow_orchestrator.messages.times import set_timestamp
-from stoflow_orchestrator.rpc.credentials import get_credentials, save_credentials
+from stoflow_orchestrator.rpc.credentials import get_authorization, get_credentials, save_credentials
+from stoflow_orchestrator.services.authorizations import AuthorizationService
 from stoflow_orchestrator.services.connectors import ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.product_listings import LeaseHolder, ProductListings
@@ -27,11 +28,13 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         self,
         connectors: ConnectorService,
         credentials: CredentialService,
+        authorizations: AuthorizationService,
         listings: ProductListings,
         syncs: SyncStates,
     ) -> None:
         self._connectors = connectors
         self._credentials = credentials
+        self._authorizations = authorizations
         self._listings = listings
         self._syncs = syncs
 
@@ -64,7 +67,12 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
     async def SaveCredentials(
         self, request: rpc.SaveCredentialsRequest, context: Context
     ) -> rpc.SaveCredentialsResponse:
-        return await save_credentials(self._credentials, request)
+        return await save_credentials(self._credentials, self._authorizations, request)
+
+    async def GetAuthorization(
+        self, request: rpc.GetAuthorizationRequest, context: Context
+    ) -> rpc.GetAuthorizationResponse:
+        return await get_authorization(self._authorizations, request)
 
     async def GetListings(self, request: rpc.GetListingsRequest, context: Context) -> rpc.GetListingsResponse:
         found = await self._listings.list_for(_lease_holder(request))

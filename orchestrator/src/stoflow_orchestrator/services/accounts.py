@@ -34,16 +34,37 @@ from stoflow_orchestrator.services.json_schema import schema_violations
 from stoflow_orchestrator.services.secret_box import SecretBox
 from stoflow_orchestrator.services.tenants import TenantDirectory
 from stoflow_orchestrator.storable import storable_violations
-from stoflow_service_kit.errors import FieldViolation, InvalidArgumentError, NotFoundError
+from stoflow_service_kit.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    FieldViolation,
+    InvalidArgumentError,
+    NotFoundError,
+    PreconditionViolation,
+)
 from stoflow_service_kit.logs import get_logger
 
 log = get_logger(__name__)
 
+# The SDK's own action, which every connector with OAuth has.
+CONNECT_ACTION = "connect"
 # Settings travel with every task of the account.
 MAX_SETTINGS_BYTES = 64 * 1024
 
 ResumeJobs = Callable[[UUID], Awaitable[None]]
 """Lets an account's jobs that wait with ACCOUNT_RECONNECT_REQUIRED go on; the account is CONNECTED by then."""
+
+
+async def resume_jobs(resume: ResumeJobs, account_id: UUID) -> None:
+    """Lets an account's waiting jobs go on, after the transaction that connected it.
+
+    Not in it: it holds the gate, and commands lock jobs before gates.
+    """
+    try:
+        await resume(account_id)
+    except Exception:
+        # The account is connected, and the reaper finds its jobs within a second.
+        log.warning("resume_left_to_the_reaper", account_id=str(account_id), exc_info=True)
 
 
 class AccountService:
@@ -63,7 +84,7 @@ class AccountService:
         Raises:
             InvalidArgumentError: Every wrong field, settings that break the manifest's schema among them.
             NotFoundError: TENANT_NOT_FOUND or MARKETPLACE_NOT_FOUND.
-            AlreadyExistsError: REQUEST_ID_REUSED.
+            AlreadyExistsError: REMOTE_ACCOUNT_EXISTS or REQUEST_ID_REUSED.
         """
         await self._tenants.require(request.tenant_id)
         mutation = describe_mutation(request.tenant_id, request.request_id, request, str(uuid7()))
@@ -83,7 +104,7 @@ class AccountService:
         settings: dict[str, Any] = {}
         if not violations:
             settings = MessageToDict(request.settings)
-        manifest = await self._get_manifest(connection, request.marketplace)
+        manifest = await newest_manifest(connection, request.marketplace)
         if not violations:
             violations = settings_violations(manifest, settings)
         if violations:
@@ -97,18 +118,11 @@ class AccountService:
             "credentials": self._seal(request.tenant_id, account_id, request.credentials),
             "access_token_expire_time": expire_time,
         }
-        await AccountRepository(connection).insert(request.tenant_id, account)
-
-    @staticmethod
-    async def _get_manifest(connection: AsyncConnection, marketplace: str) -> Manifest:
-        serialized = await ReferenceRepository(connection).find_newest_manifest(marketplace)
-        if serialized is None:
-            raise NotFoundError(
-                f"No connector has registered the marketplace {marketplace!r}.",
-                reason="MARKETPLACE_NOT_FOUND",
-                metadata={"marketplace": marketplace},
-            )
-        return Manifest.FromString(serialized)
+        other = await AccountRepository(connection).insert(
+            request.tenant_id, account, remote_account_id=request.remote_account_id
+        )
+        if other is not None:
+            raise remote_account_exists(other)
 
     def _seal(self, tenant_id: int, account_id: UUID, credentials: OAuthCredentials) -> bytes:
         tokens = Tokens(credentials.access_token, credentials.refresh_token)
@@ -120,6 +134,7 @@ class AccountService:
         Raises:
             InvalidArgumentError: Every wrong field.
             NotFoundError: TENANT_NOT_FOUND or ACCOUNT_NOT_FOUND.
+            FailedPreconditionError: ACCOUNT_NOT_CONNECTED, for one that is ERASED.
             AlreadyExistsError: REQUEST_ID_REUSED.
         """
         await self._tenants.require(request.tenant_id)
@@ -131,16 +146,8 @@ class AccountService:
                 await self._reconnect(connection, account_id, request)
             row = await get_account(connection, account_id)
         if is_first:
-            await self._resume(account_id)
+            await resume_jobs(self._resume_jobs, account_id)
         return account_message(request.tenant_id, row)
-
-    async def _resume(self, account_id: UUID) -> None:
-        # Not in the transaction above: it holds the gate, and commands lock jobs before gates.
-        try:
-            await self._resume_jobs(account_id)
-        except Exception:
-            # The account is connected, and the reaper finds its jobs within a second.
-            log.warning("resume_left_to_the_reaper", account_id=str(account_id), exc_info=True)
 
     async def _reconnect(
         self, connection: AsyncConnection, account_id: UUID, request: ReconnectAccountRequest
@@ -152,6 +159,9 @@ class AccountService:
         accounts = AccountRepository(connection)
         if not await accounts.lock(account_id):
             raise account_not_found(account_id)
+        account = await get_account(connection, account_id)
+        if account.state == "ERASED":
+            raise account_not_connected(account)
         sealed = self._seal(request.tenant_id, account_id, request.credentials)
         await CredentialRepository(connection).replace(account_id, sealed, expire_time)
         await accounts.set_state(account_id, "CONNECTED")
@@ -199,12 +209,54 @@ async def get_account(connection: AsyncConnection, account_id: UUID) -> Row[Any]
     return row
 
 
+async def newest_manifest(connection: AsyncConnection, marketplace: str) -> Manifest:
+    """Returns the manifest that was registered last.
+
+    Raises:
+        NotFoundError: MARKETPLACE_NOT_FOUND.
+    """
+    serialized = await ReferenceRepository(connection).find_newest_manifest(marketplace)
+    if serialized is None:
+        raise NotFoundError(
+            f"No connector has registered the marketplace {marketplace!r}.",
+            reason="MARKETPLACE_NOT_FOUND",
+            metadata={"marketplace": marketplace},
+        )
+    return Manifest.FromString(serialized)
+
+
+def remote_account_exists(account_id: UUID) -> AlreadyExistsError:
+    """Makes the error for a seller who has another account of the tenant."""
+    return AlreadyExistsError(
+        f"Account {account_id} is this seller's already; connect that one again.",
+        reason="REMOTE_ACCOUNT_EXISTS",
+        metadata={"account_id": str(account_id)},
+    )
+
+
 def account_not_found(account_id: UUID) -> NotFoundError:
     """Makes the error for an account that the tenant does not have."""
     return NotFoundError(
         f"There is no account {account_id}.",
         reason="ACCOUNT_NOT_FOUND",
         metadata={"account_id": str(account_id)},
+    )
+
+
+def account_not_connected(account: Row[Any]) -> FailedPreconditionError:
+    """Makes the error for an account that was never connected, or whose seller's data are erased."""
+    message = (
+        "The seller's data were erased at the marketplace's request; connect a new account."
+        if account.state == "ERASED"
+        else "The account was never connected; the seller must consent first."
+    )
+    return FailedPreconditionError(
+        message,
+        reason="ACCOUNT_NOT_CONNECTED",
+        metadata={"account_id": str(account.account_id)},
+        preconditions=[
+            PreconditionViolation("ACCOUNT_NOT_CONNECTED", f"accounts/{account.account_id}", message)
+        ],
     )
 
 

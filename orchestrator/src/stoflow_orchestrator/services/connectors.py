@@ -129,7 +129,16 @@ class ConnectorService:
             stored = await connector_repository.store_manifest(
                 connection, manifest.marketplace, manifest.version, manifest.SerializeToString()
             )
-            if Manifest.FromString(stored) != manifest:
+            known = Manifest.FromString(stored)
+            if known.oauth != manifest.oauth or known.HasField("oauth") != manifest.HasField("oauth"):
+                # Our application's id at the marketplace is no content: it differs by environment.
+                known.ClearField("oauth")
+                if manifest.HasField("oauth"):
+                    known.oauth.CopyFrom(manifest.oauth)
+                await connector_repository.replace_manifest(
+                    connection, manifest.marketplace, manifest.version, known.SerializeToString()
+                )
+            if known != manifest:
                 raise AlreadyExistsError(
                     f"Version {manifest.version} of the {manifest.marketplace} manifest is registered with other "
                     "content; raise the version.",

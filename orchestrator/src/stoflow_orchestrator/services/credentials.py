@@ -142,13 +142,11 @@ class CredentialService:
             lease_token=query.lease_token,
             instance_id=query.instance_id,
         ):
-            raise _precondition(
-                "LEASE_REQUIRED", "The caller holds no lease on a task of this account.", query
-            )
+            message = "The caller holds no lease on a task of this account."
+            raise precondition("LEASE_REQUIRED", message, query.account_id)
         if row.state != "CONNECTED":
-            raise _precondition(
-                "ACCOUNT_RECONNECT_REQUIRED", "The account must be connected again by its owner.", query
-            )
+            message = "The account must be connected again by its owner."
+            raise precondition("ACCOUNT_RECONNECT_REQUIRED", message, query.account_id)
         return row
 
     def _usable_token(self, query: CredentialQuery, row: Row[Any]) -> AccessToken | None:
@@ -187,7 +185,7 @@ class CredentialService:
             if is_holder and row.is_grant_unspent:
                 await self._settle(connection, holder, outcome, row)
             elif not is_holder or not self._is_repeated(holder, outcome, row):
-                raise _precondition("GRANT_LOST", "The grant is spent or belongs to another.", holder)
+                raise grant_lost(holder.account_id)
 
     async def _settle(
         self, connection: AsyncConnection, holder: GrantHolder, outcome: RefreshOutcome, row: Row[Any]
@@ -231,10 +229,16 @@ def _without(text: str, tokens: Tokens) -> str:
     return text
 
 
-def _precondition(reason: str, message: str, asked: CredentialQuery | GrantHolder) -> FailedPreconditionError:
+def grant_lost(account_id: UUID) -> FailedPreconditionError:
+    """Makes the error for a grant that is spent or another's."""
+    return precondition("GRANT_LOST", "The grant is spent or belongs to another.", account_id)
+
+
+def precondition(reason: str, message: str, account_id: UUID) -> FailedPreconditionError:
+    """Makes the error for a call that an account's state, or the caller's right to it, does not allow."""
     return FailedPreconditionError(
         message,
         reason=reason,
-        metadata={"account_id": str(asked.account_id)},
-        preconditions=[PreconditionViolation(reason, f"accounts/{asked.account_id}", message)],
+        metadata={"account_id": str(account_id)},
+        preconditions=[PreconditionViolation(reason, f"accounts/{account_id}", message)],
     )

@@ -20,6 +20,7 @@ from stoflow_orchestrator.pricing import PriceRule, rule_from_json
 from stoflow_orchestrator.repositories.account import AccountRepository
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.mutation import Mutation, MutationRepository
+from stoflow_orchestrator.services.accounts import CONNECT_ACTION, account_not_connected
 from stoflow_orchestrator.services.idempotency import repeated_result
 from stoflow_orchestrator.services.planning import Planner, check_options, find_action, option_violations
 from stoflow_service_kit.batching import Batcher
@@ -119,6 +120,7 @@ class Submissions:
 
         Raises:
             NotFoundError: ACCOUNT_NOT_FOUND or MARKETPLACE_NOT_FOUND.
+            FailedPreconditionError: ACCOUNT_NOT_CONNECTED.
             InvalidArgumentError: ACTION_NOT_FOUND, SITE_NOT_ALLOWED, OPTIONS_INVALID or INVALID_ARGUMENT.
         """
         not_before = not_before_time(request)
@@ -128,6 +130,8 @@ class Submissions:
                 reason="ACCOUNT_NOT_FOUND",
                 metadata={"account_id": request.account_id},
             )
+        if account.state == "ERASED" or (account.state == "CONNECTING" and request.action != CONNECT_ACTION):
+            raise account_not_connected(account)
         manifest = await self._planner.get_manifest(account.marketplace)
         action = find_action(manifest, request.action)
         site = _choose_site(request, account)
