@@ -1,24 +1,37 @@
 """The only place that constructs clients, services and handlers."""
 
+from stoflow_connector_ebay.clients.account import AccountClient
+from stoflow_connector_ebay.clients.application import ApplicationTokens
 from stoflow_connector_ebay.clients.fulfillment import FulfillmentClient
 from stoflow_connector_ebay.clients.images import ImageClient
 from stoflow_connector_ebay.clients.inventory import InventoryClient
 from stoflow_connector_ebay.clients.item_pages import ItemPagesClient
+from stoflow_connector_ebay.clients.location import LocationClient
 from stoflow_connector_ebay.clients.media import MediaClient
 from stoflow_connector_ebay.clients.oauth import OAuthClient
+from stoflow_connector_ebay.clients.reference import ReferenceClient
 from stoflow_connector_ebay.default_mappings import DEFAULT_MAPPINGS
+from stoflow_connector_ebay.handlers.delete import EbayDeleteHandler
 from stoflow_connector_ebay.handlers.publish import EbayPublishHandler
 from stoflow_connector_ebay.handlers.sync_listings import EbayListingSyncHandler
 from stoflow_connector_ebay.handlers.sync_orders import EbayOrderSyncHandler
 from stoflow_connector_ebay.handlers.timing import Timing
+from stoflow_connector_ebay.handlers.update import EbayUpdateHandler
 from stoflow_connector_ebay.schemas import ACCOUNT_SETTINGS_SCHEMA
+from stoflow_connector_ebay.services.deletion import EbayDeletionService
+from stoflow_connector_ebay.services.pictures import PictureUploads
+from stoflow_connector_ebay.services.preflight import Preflight
 from stoflow_connector_ebay.services.publication import EbayPublicationService
 from stoflow_connector_ebay.services.sync import EbaySyncService
+from stoflow_connector_ebay.services.update import EbayUpdateService
 from stoflow_connector_ebay.settings import EbaySettings
 from stoflow_connector_sdk import ConnectorDefinition, MarketplaceHttpClient
+from stoflow_service_kit.clock import SystemClock
 
 # Raise it with every change of the manifest: schemas, steps, effects, mappings.
-PLAN_VERSION = "2"
+PLAN_VERSION = "3"
+# Their steps are all here still, and do with what these planned.
+_EARLIER_VERSIONS = ("1", "2")
 
 
 def make_definition(settings: EbaySettings) -> ConnectorDefinition:
@@ -29,11 +42,8 @@ def make_definition(settings: EbaySettings) -> ConnectorDefinition:
     catalogue = MarketplaceHttpClient(timeout_seconds=timeout)
     timing = Timing(timeout, settings.ebay_settle_seconds)
     inventory = InventoryClient(ebay, settings.ebay_api_url)
-    service = EbayPublicationService(
-        ImageClient(catalogue),
-        MediaClient(ebay, settings.ebay_media_url),
-        inventory,
-    )
+    pictures = PictureUploads(ImageClient(catalogue), MediaClient(ebay, settings.ebay_media_url))
+    publication = EbayPublicationService(_make_preflight(settings, ebay), pictures, inventory)
     sync = EbaySyncService(
         FulfillmentClient(ebay, settings.ebay_api_url),
         ItemPagesClient(ebay, settings.ebay_api_url),
@@ -45,7 +55,9 @@ def make_definition(settings: EbaySettings) -> ConnectorDefinition:
         display_name="eBay",
         version=version,
         handlers=[
-            EbayPublishHandler(service, timing),
+            EbayPublishHandler(publication, timing),
+            EbayUpdateHandler(EbayUpdateService(pictures, inventory), timing),
+            EbayDeleteHandler(EbayDeletionService(inventory), timing),
             EbayOrderSyncHandler(sync, timing),
             EbayListingSyncHandler(sync, timing),
         ],
@@ -57,9 +69,24 @@ def make_definition(settings: EbaySettings) -> ConnectorDefinition:
             settings.ebay_client_secret.get_secret_value(),
         ),
         # The steps are the same whatever the times, so tasks planned with the usual ones still run here.
-        supported_versions=[] if version == PLAN_VERSION else [PLAN_VERSION],
+        supported_versions=[*_EARLIER_VERSIONS, *([] if version == PLAN_VERSION else [PLAN_VERSION])],
         default_mappings=DEFAULT_MAPPINGS,
         closers=[ebay.aclose, catalogue.aclose],
+    )
+
+
+def _make_preflight(settings: EbaySettings, http: MarketplaceHttpClient) -> Preflight:
+    return Preflight(
+        AccountClient(http, settings.ebay_api_url),
+        LocationClient(http, settings.ebay_api_url),
+        ReferenceClient(http, settings.ebay_api_url),
+        ApplicationTokens(
+            http,
+            settings.ebay_auth_url,
+            settings.ebay_client_id,
+            settings.ebay_client_secret.get_secret_value(),
+        ),
+        SystemClock(),
     )
 
 

@@ -1,5 +1,6 @@
 """A product in eBay's words: pure functions to inventory item and offer."""
 
+import copy
 import html
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -7,9 +8,8 @@ from typing import Any, Final
 from stoflow.catalog.v1 import product_pb2
 
 from stoflow_connector_ebay.listing_terms import ListingTerms
+from stoflow_connector_ebay.merging import Json, merge
 from stoflow_connector_ebay.price import format_price
-
-Json = dict[str, Any]
 
 # What PUT /offer/{offerId} takes (EbayOfferDetailsWithId); GET returns more, which is no part of a write.
 _UPDATABLE: Final = frozenset(
@@ -35,6 +35,18 @@ _UPDATABLE: Final = frozenset(
     }
 )
 
+# What PUT /inventory_item/{sku} takes (InventoryItem).
+_ITEM_FIELDS: Final = frozenset(
+    {
+        "availability",
+        "condition",
+        "conditionDescription",
+        "conditionDescriptors",
+        "packageWeightAndSize",
+        "product",
+    }
+)
+
 
 def inventory_item(terms: ListingTerms, image_urls: Sequence[str]) -> Json:
     """Returns the body of PUT /inventory_item/{sku}: everything eBay shows of the article itself."""
@@ -44,7 +56,7 @@ def inventory_item(terms: ListingTerms, image_urls: Sequence[str]) -> Json:
         "description": content.description,
         "imageUrls": list(image_urls),
     }
-    aspects = _aspects(content)
+    aspects = aspects_of(content)
     if aspects:
         product["aspects"] = aspects
     if content.brand:
@@ -62,7 +74,7 @@ def new_offer(terms: ListingTerms) -> Json:
         "sku": terms.content.sku,
         "marketplaceId": terms.site.marketplace_id,
         "format": "FIXED_PRICE",
-        **_offer_terms(terms),
+        **offer_terms(terms),
     }
 
 
@@ -71,12 +83,32 @@ def updated_offer(existing: Mapping[str, Any], terms: ListingTerms) -> Json | No
 
     PUT replaces the whole offer, so what the seller set at eBay and we do not speak of is sent back.
     """
-    kept = {name: value for name, value in existing.items() if name in _UPDATABLE}
-    merged = _overlay(kept, _offer_terms(terms))
+    kept = writable_offer(existing)
+    merged = merge(kept, offer_terms(terms), {})
     return None if merged == kept else merged
 
 
-def _offer_terms(terms: ListingTerms) -> Json:
+def writable_offer(existing: Mapping[str, Any]) -> Json:
+    """Returns the part of an offer as GET returns it that PUT takes."""
+    return {name: value for name, value in existing.items() if name in _UPDATABLE}
+
+
+def writable_item(existing: Mapping[str, Any]) -> Json:
+    """Returns the part of an inventory item as GET returns it that PUT takes."""
+    item = {name: copy.deepcopy(value) for name, value in existing.items() if name in _ITEM_FIELDS}
+    shipped = item.get("availability", {}).get("shipToLocationAvailability", {})
+    # What its published offers take of the stock: eBay's own count.
+    shipped.pop("allocationByFormat", None)
+    return item
+
+
+def language_of(existing: Mapping[str, Any]) -> str:
+    """Returns the language of an inventory item's texts, as Content-Language: `de-DE`; empty when eBay names none."""
+    return str(existing.get("locale") or "").replace("_", "-")
+
+
+def offer_terms(terms: ListingTerms) -> Json:
+    """Returns what the catalogue says of an offer, whichever it becomes."""
     content = terms.content
     return {
         "availableQuantity": content.stock_quantity,
@@ -100,7 +132,8 @@ def _offer_terms(terms: ListingTerms) -> Json:
     }
 
 
-def _aspects(content: product_pb2.ProductContent) -> dict[str, list[str]]:
+def aspects_of(content: product_pb2.ProductContent) -> dict[str, list[str]]:
+    """Returns the item specifics of a product."""
     # Sorted: a map has no order of its own, and equal products should make equal requests.
     aspects = {name: list(content.attributes[name].values) for name in sorted(content.attributes)}
     if content.brand:
@@ -111,14 +144,3 @@ def _aspects(content: product_pb2.ProductContent) -> dict[str, list[str]]:
 def _as_html(text: str) -> str:
     # eBay renders descriptions as HTML; the catalogue's are plain text.
     return "<br>".join(html.escape(line, quote=False) for line in text.splitlines())
-
-
-def _overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> Json:
-    merged = dict(base)
-    for name, value in over.items():
-        before = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            merged[name] = _overlay(before, value)
-        else:
-            merged[name] = value
-    return merged

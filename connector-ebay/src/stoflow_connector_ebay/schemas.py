@@ -5,6 +5,7 @@ once and before anything is sent. They hold what eBay's documents state for ever
 the category (required aspects, allowed conditions) only eBay can say.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -63,7 +64,7 @@ _CONTENT: Final = {
     },
 }
 
-PRODUCT_SCHEMA: Final[Mapping[str, Any]] = {
+_PRODUCT: Final[Mapping[str, Any]] = {
     "$schema": _DIALECT,
     "title": "A product that eBay can list",
     "type": "object",
@@ -102,11 +103,53 @@ PRODUCT_SCHEMA: Final[Mapping[str, Any]] = {
     },
 }
 
+PRODUCT_SCHEMA: Final[Mapping[str, Any]] = _PRODUCT
+
+
+def _without_stock(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the schema for products that may be sold out."""
+    lenient: dict[str, Any] = copy.deepcopy(dict(schema))
+    lenient["title"] = "A product whose eBay listing can be updated"
+    content = lenient["properties"]["product"]["properties"]["content"]
+    content["properties"]["stockQuantity"]["minimum"] = 0
+    return lenient
+
+
+UPDATE_PRODUCT_SCHEMA: Final[Mapping[str, Any]] = _without_stock(_PRODUCT)
+
 OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "$schema": _DIALECT,
     "title": "Options of publish: there are none",
     "type": "object",
     "properties": {},
+    "additionalProperties": False,
+}
+
+UPDATE_OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
+    "$schema": _DIALECT,
+    "title": "Options of update",
+    "type": "object",
+    "properties": {
+        "overwrite": {
+            "description": "true also writes what the catalogue has not changed since the last update: what the seller "
+            "changed of it at eBay is lost",
+            "type": "boolean",
+        },
+    },
+    "additionalProperties": False,
+}
+
+DELETE_OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
+    "$schema": _DIALECT,
+    "title": "Options of delete",
+    "type": "object",
+    "properties": {
+        "method": {
+            "description": "WITHDRAW, the default, ends the listing; OUT_OF_STOCK sets its quantity to 0, which hides "
+            "it when the seller has joined OUT_OF_STOCK_CONTROL and ends it otherwise",
+            "enum": ["WITHDRAW", "OUT_OF_STOCK"],
+        },
+    },
     "additionalProperties": False,
 }
 

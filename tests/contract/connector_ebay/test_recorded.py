@@ -37,8 +37,9 @@ async def test_recorded_publish_obeys_the_documents(
     await publishing.until("publish_offer")
     judged, violations = check_recorded(record, fresh_checker)
     assert violations == []
-    # A token, three images, the item, the offer, its state, the publication.
-    assert judged == 8
+    # Two tokens, eight looks before the first write; three images, the item and what it was before, the offer, its
+    # state, the publication.
+    assert judged == 18
     text = record.read_text()
     assert publishing.tokens.token not in text
     assert publishing.seller.refresh_token not in text

@@ -10,6 +10,7 @@ from stoflow.connector.v1 import task_pb2
 
 from stoflow_connector_sdk.testing import InMemoryOrchestrator, JobRecord, run_against
 from tests.contract.connector_ebay.publishing import Publishing
+from tests.contract.connector_ebay.test_publish import errors
 from tests.unit.stoflow_connector_ebay.samples import MAPPINGS
 
 ACCOUNT = "0192f0c3-0000-7000-8000-000000000009"
@@ -92,7 +93,7 @@ async def test_withdrawn_consent_makes_the_job_wait(
     job = await orchestrator.wait_for(submit(orchestrator, publishing))
     assert job.state == "WAITING"
     assert orchestrator.vault.accounts[ACCOUNT].is_reconnect_required
-    failure = job.task("upload_image", 0).accepted[0].failure
+    failure = job.task("preflight").accepted[0].failure
     assert failure.error_class == failure_pb2.ERROR_CLASS_AUTH_REQUIRED
 
 
@@ -100,9 +101,10 @@ async def test_refusal_fails_the_job_with_its_violations(
     publishing: Publishing, orchestrator: InMemoryOrchestrator
 ) -> None:
     """What eBay refuses for good fails the job at once, with the fields to correct."""
-    del publishing.product.content.attributes["Size"]
+    refused = errors(25003)
+    publishing.fault("status", "POST", f"{INVENTORY}/offer/*/publish", status=400, content=refused)
     job = await orchestrator.wait_for(submit(orchestrator, publishing))
     assert job.state == "FAILED"
     [report] = job.task("publish_offer").accepted
-    assert [one.field for one in report.failure.violations] == ["product.content.attributes.Size"]
+    assert [one.field for one in report.failure.violations] == ["product.content.price"]
     assert report.failure.raw_body

@@ -10,6 +10,7 @@ from stoflow.catalog.v1 import product_pb2
 from stoflow.common.v1.money_pb2 import Money
 
 from stoflow_connector_sdk import EffectGrant, Lease, TaskContext, TaskOutputs
+from stoflow_connector_sdk.testing import FixedListings
 
 SETTINGS: Mapping[str, Any] = {
     "EBAY_US": {
@@ -115,4 +116,5 @@ def make_task(
         effect=effect,
         product_or_none=make_product() if product is None else product,
         token_source=tokens or Tokens(),
+        listing_source=FixedListings(),
     )

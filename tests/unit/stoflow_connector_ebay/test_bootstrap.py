@@ -30,11 +30,12 @@ def settings(**changes: Any) -> EbaySettings:
 
 
 def test_manifest_lists_the_steps_of_publish_in_order() -> None:
-    """Publish uploads each image, writes the item, makes the offer, publishes it; the last two are ONCE."""
+    """Publish asks, uploads each image, writes the item, makes the offer, publishes it; the last two are ONCE."""
     manifest = make_definition(settings()).manifest()
     action = next(one for one in manifest.actions if one.name == "publish")
     assert (manifest.marketplace, action.name, action.requires_product) == ("ebay", "publish", True)
     assert [(task.name, task.for_each, task.once.name) for task in action.tasks] == [
+        ("preflight", "", ""),
         ("upload_image", "images", ""),
         ("put_inventory_item", "", ""),
         ("create_offer", "", "offer"),
@@ -44,10 +45,32 @@ def test_manifest_lists_the_steps_of_publish_in_order() -> None:
     assert manifest.default_mappings
 
 
+def test_update_and_delete_have_no_effect_that_must_happen_once() -> None:
+    """Whatever update and delete do may be repeated; what an update does beyond its comparison is appended."""
+    actions = {action.name: action for action in make_definition(settings()).manifest().actions}
+    assert not any(task.HasField("once") for name in ("update", "delete") for task in actions[name].tasks)
+    assert [(task.name, task.follow_up) for task in actions["update"].tasks] == [
+        ("plan_update", False),
+        ("upload_image", True),
+        ("update_price_quantity", True),
+        ("merge_inventory_item", True),
+        ("merge_offer", True),
+    ]
+    assert [task.name for task in actions["delete"].tasks] == ["end_listing"]
+
+
+def test_earlier_jobs_find_their_steps() -> None:
+    """A job that an earlier manifest planned runs here: all of that manifest's steps exist still."""
+    definition = make_definition(settings())
+    assert "1" in definition.supported_versions
+    steps = {spec.name for spec in definition.handlers_by_action["publish"].create_tasks()}
+    assert {"upload_image", "put_inventory_item", "create_offer", "publish_offer"} <= steps
+
+
 def test_once_steps_may_last_longer_than_their_settling() -> None:
     """An attempt that waits for its effect to settle still has time for its own requests."""
     manifest = make_definition(settings(ebay_settle_seconds=60, ebay_request_timeout_seconds=10)).manifest()
-    for task in manifest.actions[0].tasks[2:]:
+    for task in manifest.actions[0].tasks[3:]:
         assert task.once.settle.seconds == 60
         assert task.start_to_close_timeout.seconds >= 60 + 5 * 10
 
@@ -58,8 +81,8 @@ def test_other_times_are_another_version() -> None:
     other = make_definition(settings(ebay_settle_seconds=2.5))
     assert usual.version == PLAN_VERSION
     assert other.version != usual.version
-    assert list(other.supported_versions) == [PLAN_VERSION]
-    assert other.manifest().version == "2+timeout.15.settle.2.5"
+    assert list(other.supported_versions) == [*usual.supported_versions, PLAN_VERSION]
+    assert other.manifest().version == f"{PLAN_VERSION}+timeout.15.settle.2.5"
 
 
 def test_definition_is_the_same_each_time() -> None:

@@ -46,10 +46,17 @@ class EbayCaller:
         return content
 
     async def write(
-        self, seller: Seller, method: str, path: str, operation: str, body: Mapping[str, Any] | None = None
+        self,
+        seller: Seller,
+        method: str,
+        path: str,
+        operation: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        language: str = "",
     ) -> httpx.Response:
-        """Sends texts in the site's language, or no body at all."""
-        headers = {"content-type": "application/json", "content-language": seller.site.language}
+        """Sends texts in a language, the site's unless another is named; or no body at all."""
+        headers = {"content-type": "application/json", "content-language": language or seller.site.language}
         content = None if body is None else orjson.dumps(body)
         return await self._send(seller, method, path, operation, headers=headers, content=content)
 

@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from stoflow_connector_ebay.clients.caller import EbayCaller, read_object, read_text
+import orjson
+
+from stoflow_connector_ebay.clients.caller import EbayCaller, malformed, read_object, read_text
 from stoflow_connector_ebay.clients.offer import Offer, PublishedOffer
 from stoflow_connector_ebay.clients.seller import Seller
-from stoflow_connector_ebay.errors import OFFER_NOT_FOUND, USER_ERROR, EbayRefusedError
-from stoflow_connector_sdk import MarketplaceHttpClient
+from stoflow_connector_ebay.errors import (
+    OFFER_NOT_FOUND,
+    USER_ERROR,
+    EbayAnswer,
+    EbayRefusedError,
+    error_of,
+)
+from stoflow_connector_sdk import MarketplaceHttpClient, effect_after
 
 Json = Mapping[str, Any]
 Warnings = list[Json]
@@ -55,11 +63,30 @@ class InventoryClient:
     def __init__(self, http: MarketplaceHttpClient, api_url: str) -> None:
         self._caller = EbayCaller(http, f"{api_url}{_PATH}")
 
-    async def put_inventory_item(self, seller: Seller, sku: str, body: Json) -> Warnings:
-        """Creates or replaces an inventory item, whole: what the body leaves out is lost."""
+    async def find_inventory_item(self, seller: Seller, sku: str) -> Json | None:
+        """Returns an inventory item as eBay shows it, or None when eBay says that there is none."""
+        path = f"/inventory_item/{quote(sku, safe='')}"
+        try:
+            return await self._caller.get(seller, path, f"read inventory item {sku}", requires="locale")
+        except EbayRefusedError as error:
+            if says_absent(error):
+                return None
+            raise
+
+    async def put_inventory_item(
+        self, seller: Seller, sku: str, body: Json, *, language: str = ""
+    ) -> Warnings:
+        """Creates or replaces an inventory item, whole: what the body leaves out is lost.
+
+        Args:
+            seller: On whose behalf.
+            sku: The seller's key.
+            body: The whole item.
+            language: Of its texts, such as `de-DE`; empty for the site's.
+        """
         operation = f"write inventory item {sku}"
         path = f"/inventory_item/{quote(sku, safe='')}"
-        response = await self._caller.write(seller, "PUT", path, operation, body)
+        response = await self._caller.write(seller, "PUT", path, operation, body, language=language)
         return _warnings(read_object(response, operation))
 
     async def find_offer(self, seller: Seller, sku: str) -> Offer | None:
@@ -74,7 +101,7 @@ class InventoryClient:
                 params={"sku": sku, **wanted},
             )
         except EbayRefusedError as error:
-            if _says_absent(error):
+            if says_absent(error):
                 return None
             raise
         offers = [Offer.from_json(entry) for entry in content.get("offers") or []]
@@ -91,7 +118,7 @@ class InventoryClient:
         try:
             return await self.get_offer(seller, offer_id)
         except EbayRefusedError as error:
-            if _says_absent(error):
+            if says_absent(error):
                 return None
             raise
 
@@ -132,13 +159,53 @@ class InventoryClient:
         content = read_object(response, operation)
         return PublishedOffer(read_text(content, "listingId", response, operation), _warnings(content))
 
+    async def withdraw_offer(self, seller: Seller, offer_id: str) -> str:
+        """Ends the listing of an offer, which stays, unpublished.
+
+        Returns:
+            The listing that was ended; empty when eBay names none, and then it was not ended.
+        """
+        operation = f"withdraw offer {offer_id}"
+        path = f"/offer/{quote(offer_id, safe='')}/withdraw"
+        response = await self._caller.write(seller, "POST", path, operation)
+        return str(read_object(response, operation).get("listingId") or "")
+
+    async def update_price_quantity(self, seller: Seller, change: Json) -> None:
+        """Sets price and quantities of one SKU's published offers, and of the item: absolute values.
+
+        The operation's own text allows one SKU a call, its schema 25; one is right by both.
+
+        Args:
+            seller: On whose behalf.
+            change: One PriceQuantity: sku, shipToLocationAvailability, offers.
+
+        Raises:
+            ConnectorError: By the table of errors, for the first part of the answer that eBay refused: the answer as
+                a whole is a success even then.
+        """
+        operation = f"update price and quantity of {change['sku']}"
+        response = await self._caller.write(
+            seller, "POST", "/bulk_update_price_quantity", operation, {"requests": [change]}
+        )
+        parts = read_object(response, operation).get("responses")
+        if not isinstance(parts, list) or not parts:
+            raise malformed(response, operation, "no responses")
+        for part in parts:
+            status = part.get("statusCode")
+            if not isinstance(status, int):
+                raise malformed(response, operation, "a part without statusCode")
+            if status >= 300:
+                body = orjson.dumps({"errors": part.get("errors") or []})
+                raise error_of(EbayAnswer(status, body, effect_after(response.request)), operation)
+
 
 def _warnings(content: Json) -> Warnings:
     found = content.get("warnings")
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def _says_absent(refusal: EbayRefusedError) -> bool:
+def says_absent(refusal: EbayRefusedError) -> bool:
+    """Whether eBay says that there is no such thing, or nothing live of it."""
     # A proxy's or gateway's 404 says nothing of the offer: only eBay's own error does.
     return refusal.has(OFFER_NOT_FOUND)
 

@@ -10,7 +10,7 @@ from stoflow_connector_sdk import DirectAPIJobHandler, Once, TaskSpec
 
 
 class EbayPublishHandler(DirectAPIJobHandler):
-    """Pictures, inventory item, offer, listing."""
+    """A look at what eBay asks for, pictures, inventory item, offer, listing."""
 
     action = "publish"
     options_schema = OPTIONS_SCHEMA
@@ -31,6 +31,8 @@ class EbayPublishHandler(DirectAPIJobHandler):
         repeatable, once = self._timing.repeatable_seconds, self._timing.once_seconds
         settle = self._timing.settle_seconds
         return (
+            # Repeatable: it only asks.
+            TaskSpec("preflight", self._timing.preflight_seconds),
             # Repeatable: a second upload leaves an orphan on the picture server, which expires by itself.
             TaskSpec("upload_image", repeatable, for_each="images"),
             # Repeatable: the PUT replaces the whole record.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 _REQUESTS_IN_A_STEP = 7
 # A page of a sync: itself, a hundred reads of which eight run at once, a token refresh, and room.
 _ROUNDS_IN_A_PAGE = 17
+# The preflight asks eight things, each with a token and its refresh at most once, and reads the item.
+_REQUESTS_IN_A_PREFLIGHT = 12
 # However short requests are, the machine itself may be slow.
 _LEAST_SECONDS = 10.0
 
@@ -31,6 +33,11 @@ class Timing:
     def reading_seconds(self) -> float:
         """How long an attempt at a step of a sync that reads many things may take."""
         return max(_ROUNDS_IN_A_PAGE * self.request_timeout_seconds, _LEAST_SECONDS)
+
+    @property
+    def preflight_seconds(self) -> float:
+        """How long an attempt at the preflight may take."""
+        return max(_REQUESTS_IN_A_PREFLIGHT * self.request_timeout_seconds, _LEAST_SECONDS)
 
     @property
     def once_seconds(self) -> float:

@@ -19,7 +19,7 @@ BASE_URL = "http://127.0.0.1:1"
 SKU = "SHIRT-1"
 
 
-def jpeg(color: str = "navy", size: tuple[int, int] = (64, 48)) -> bytes:
+def jpeg(color: str = "navy", size: tuple[int, int] = (500, 48)) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size, color).save(buffer, "JPEG")
     return buffer.getvalue()

@@ -22,6 +22,7 @@ def create_image(seller: Seller, picture: Picture, context: Context) -> Reply:
         digest=picture.digest,
         media_type=picture.media_type,
         expires_time=context.now + UNUSED_LIFETIME_SECONDS,
+        longest_side=max(picture.width, picture.height),
     )
     seller.add_image(image)
     location = f"{context.base_url}{MEDIA_PATH}/{image.image_id}"

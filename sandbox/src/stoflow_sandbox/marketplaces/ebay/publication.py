@@ -16,6 +16,8 @@ SUBTITLE_LIMIT = 55
 PRODUCT_DESCRIPTION_LIMIT = 4_000
 LISTING_DESCRIPTION_LIMIT = 500_000
 PICTURE_LIMIT = 24
+# eBay's picture policy.
+LONGEST_SIDE_PIXELS = 500
 _PICTURE_PATH = re.compile(r"https?://[^/]+/images/g/([A-Za-z0-9_-]+)/s-l\d+\.[a-z]+")
 _POLICY_ERRORS = {"fulfillment": 25007, "payment": 25008, "return": 25009}
 
@@ -138,6 +140,10 @@ def _picture_problems(seller: Seller, item: Item, offer: Offer, now: float) -> l
         return [ebay_error(25014, "Add at least 1 photo.")]
     if len(urls) > PICTURE_LIMIT:
         return [ebay_error(25014, f"You can add up to {PICTURE_LIMIT} photos, got {len(urls)}.")]
+    too_small = [url for url in urls if _longest_side(seller, url) < LONGEST_SIDE_PIXELS]
+    if too_small:
+        reason = f"Photos must be at least {LONGEST_SIDE_PIXELS} pixels on the longest side."
+        return [ebay_error(25014, reason, imageUrl=too_small[0])]
     return [
         ebay_error(25015, "The picture does not exist or has expired.", imageUrl=url)
         for url in urls
@@ -151,6 +157,11 @@ def _picture_exists(seller: Seller, url: str, is_published: bool, now: float) ->
         return False
     # A picture in use by a live listing is kept past its expiry date.
     return is_published or seller.images[image_id].expires_time > now or _is_shown(seller, url)
+
+
+def _longest_side(seller: Seller, url: str) -> int:
+    image_id = seller.image_tokens.get(picture_token(url) or "")
+    return LONGEST_SIDE_PIXELS if image_id is None else seller.images[image_id].longest_side
 
 
 def _is_shown(seller: Seller, url: str) -> bool:

@@ -17,6 +17,8 @@ class Image:
     digest: str
     media_type: str
     expires_time: float
+    # Of those kept by an earlier sandbox the size was not noted.
+    longest_side: int = 1600
 
 
 @dataclass(slots=True)
