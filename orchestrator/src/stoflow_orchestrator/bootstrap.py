@@ -301,11 +301,12 @@ def _add_servicers(
         AccountServicer(accounts, connections),  # type: ignore[abstract]
     )
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)
+    batches = BatchService(tenants, BatchReader(pool), hints, clock)
     server.add(
         batch_service_pb2_grpc.add_BatchServiceServicer_to_server,
         BatchServicer(
-            BatchService(tenants, BatchReader(pool), hints, clock),
-            BatchCreation(tenants, submissions, snapshots, BulkIntake(pool, engine.on_commit)),
+            batches,
+            BatchCreation(tenants, submissions, snapshots, BulkIntake(pool, engine.on_commit), batches),
             BatchControl(tenants, pool, engine.committer, BulkRetry(pool, engine.on_commit)),
         ),
     )

@@ -174,7 +174,7 @@ class Marketplace:
     def archive(self) -> None:
         """What has ended moves to the tenant's history."""
         self.reference.archive()
-        self.run(self.engine.archiver.archive(self.tenant))
+        self.run(self.engine.archiver.archive([self.tenant]))
 
     def publish(self) -> None:
         """NATS acknowledges the events that wait; their rows go with a later group."""

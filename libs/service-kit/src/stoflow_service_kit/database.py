@@ -21,8 +21,8 @@ from stoflow_service_kit.startup import retry_until_reachable
 # With thousands of tenant schemas one connection's catalogue cache grows to hundreds of megabytes.
 CONNECTION_LIFETIME_SECONDS = 1_800
 CONNECT_TIMEOUT_SECONDS = 5
-# A connection that was used more lately than this, and has nothing to say, is taken to be alive: a ping costs as much as
-# a small query.
+# A connection used more lately than this, on which nothing has arrived, is taken to be alive: a ping costs as much as a
+# small query.
 RESTED_SECONDS = 1.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,18 +13,20 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from stoflow_orchestrator.engine.metrics import EngineMetrics
+from stoflow_orchestrator.engine.pool import transaction
 from stoflow_orchestrator.repositories.archive import archive_jobs
 
 log = structlog.get_logger(__name__)
 
 MAX_JOBS_A_STEP = 500
+TENANTS_A_STEP = 50
 # Readers find ended jobs wherever they are, so nobody waits for this: what ends meanwhile goes along.
 GATHER_SECONDS = 0.2
 
 
 @dataclass(slots=True)
 class Archiver:
-    """Takes tenants one after the other, in small transactions."""
+    """Takes some tenants after the other, in small transactions."""
 
     pool: AsyncConnectionPool[AsyncConnection[Any]]
     metrics: EngineMetrics
@@ -44,18 +46,23 @@ class Archiver:
             await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             while self._tenants:
-                await self.archive(self._tenants.pop())
+                together = sorted(self._tenants)[:TENANTS_A_STEP]
+                self._tenants.difference_update(together)
+                await self.archive(together)
 
-    async def archive(self, tenant_id: int) -> int:
-        """Moves every ended job of a tenant that nobody else is moving; returns how many."""
+    async def archive(self, tenant_ids: Sequence[int]) -> int:
+        """Moves every ended job of some tenants that nobody else is moving; returns how many."""
         moved = 0
         while True:
             try:
-                async with self.pool.connection() as connection, connection.transaction():
-                    step = await archive_jobs(connection, tenant_id, MAX_JOBS_A_STEP)
+                async with transaction(self.pool) as connection:
+                    step = await archive_jobs(connection, tenant_ids, MAX_JOBS_A_STEP)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                if len(tenant_ids) > 1:
+                    # One of them is being migrated: the others do not wait for it.
+                    return moved + sum([await self.archive([tenant_id]) for tenant_id in tenant_ids])
                 # The tenant is being migrated, or its batch retried; the next tick asks again.
-                log.warning("archive_postponed", tenant_id=tenant_id)
+                log.warning("archive_postponed", tenant_id=tenant_ids[0])
                 return moved
             moved += step
             self.metrics.archived_jobs.inc(step)

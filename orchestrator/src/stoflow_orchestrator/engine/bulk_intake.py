@@ -17,7 +17,6 @@ from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.repositories import batch as batch_repository
 from stoflow_orchestrator.repositories import bulk as bulk_repository
 from stoflow_orchestrator.repositories import control as control_repository
-from stoflow_orchestrator.repositories.mutation import Mutation
 from stoflow_service_kit.errors import UnavailableError
 
 Connection = AsyncConnection[Any]
@@ -42,7 +41,7 @@ class BulkIntake:
         for _ in range(MAX_TRIES):
             try:
                 with unavailable_when_unreachable(is_single=False):
-                    first = await self._insert(batch)
+                    intake = await self._insert(batch)
             except psycopg.errors.UniqueViolation:
                 existing = await self._find_existing(batch)
                 if existing:
@@ -50,24 +49,25 @@ class BulkIntake:
             except psycopg.errors.DeadlockDetected:
                 continue
             else:
-                if first is None:
+                if intake.first is None:
                     self.on_commit(
                         Publication(
                             stirred={batch.marketplace}, queued={(batch.marketplace, batch.tenant_id)}
                         )
                     )
-                return BatchIntake(first=first)
+                return intake
         raise UnavailableError(
             "Jobs of the same subjects come and go; repeat the call.", retry_after_seconds=0.5
         )
 
-    async def _insert(self, batch: NewBatch) -> Mutation | None:
+    async def _insert(self, batch: NewBatch) -> BatchIntake:
         async with self.pool.connection() as connection, connection.transaction():
             first = await control_repository.claim(connection, batch.mutation)
-            if first is None:
-                now = await batch_repository.insert(connection, batch)
-                await bulk_repository.copy_jobs(connection, batch, now)
-            return first
+            if first is not None:
+                return BatchIntake(first=first)
+            now = await batch_repository.insert(connection, batch)
+            await bulk_repository.copy_jobs(connection, batch, now)
+            return BatchIntake(create_time=now)
 
     async def _find_existing(self, batch: NewBatch) -> dict[UUID, UUID]:
         with unavailable_when_unreachable():

@@ -53,9 +53,11 @@ class BatchIntake:
     """What became of a NewBatch.
 
     Attributes:
+        create_time: When it was created; None when it was not.
         first: The mutation recorded under its request_id before; nothing was created.
         existing: By product, live jobs with the same subject; nothing was created.
     """
 
+    create_time: datetime | None = None
     first: Mutation | None = None
     existing: Mapping[UUID, UUID] = field(default_factory=dict)

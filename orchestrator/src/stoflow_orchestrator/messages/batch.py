@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from stoflow.jobs.v1 import job_pb2
 from stoflow.jobs.v1.batch_pb2 import Batch, BatchJobCount, BatchState
 
+from stoflow_orchestrator.engine.new_batch import NewBatch
 from stoflow_orchestrator.lifecycle import batch_state
+
+
+def new_batch_message(batch: NewBatch, create_time: datetime) -> Batch:
+    """Builds a batch that was just created: all its jobs are waiting."""
+    message = Batch(
+        batch_id=str(batch.batch_id),
+        tenant_id=batch.tenant_id,
+        account_id=str(batch.account_id),
+        marketplace=batch.marketplace,
+        action=batch.action,
+        state=BatchState.BATCH_STATE_PENDING,
+        counts=[BatchJobCount(state=job_pb2.JOB_STATE_PENDING, count=len(batch.jobs))],
+        total_count=len(batch.jobs),
+    )
+    message.create_time.FromDatetime(create_time)
+    return message
 
 
 def batch_message(tenant_id: int, row: Any) -> Batch:

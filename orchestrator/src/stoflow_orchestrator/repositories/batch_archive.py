@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -30,6 +30,12 @@ _UNARCHIVE = sql.SQL("""
     )
     INSERT INTO public.live_batches (tenant_id, {columns}) SELECT %s, {columns} FROM moved""")
 
+_FIND_FINISHED: LiteralString = """
+    SELECT DISTINCT b.tenant_id FROM public.live_batches AS b
+     WHERE b.tenant_id = ANY(%s) AND b.finish_time IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM public.live_jobs AS j WHERE j.batch_id = b.batch_id)
+     ORDER BY b.tenant_id"""
+
 # A retry that reopens the batch at this moment holds its row: the condition is checked again on what it leaves.
 _ARCHIVE = sql.SQL("""
     WITH moved AS (
@@ -41,11 +47,16 @@ _ARCHIVE = sql.SQL("""
     INSERT INTO {batches} ({columns}) SELECT {columns} FROM moved""")
 
 
-async def archive_batches(connection: Connection, tenant_id: int) -> int:
-    """Moves the tenant's batches that ended and have no live jobs left to its schema; returns how many."""
+async def find_finished(connection: Connection, tenant_ids: Sequence[int]) -> list[int]:
+    """Returns those of the tenants that have batches which ended and have no live jobs left."""
+    cursor = await connection.execute(_FIND_FINISHED, (list(tenant_ids),))
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def archive_batches(connection: Connection, tenant_id: int) -> None:
+    """Moves the tenant's batches that ended and have no live jobs left to its schema."""
     statement = _ARCHIVE.format(batches=_table(tenant_id), columns=BATCH_COLUMNS)
-    cursor = await connection.execute(statement, (tenant_id,), prepare=False)
-    return cursor.rowcount
+    await connection.execute(statement, (tenant_id,), prepare=False)
 
 
 async def unarchive_batches(connection: Connection, tenant_id: int, job_ids: Collection[UUID]) -> None:

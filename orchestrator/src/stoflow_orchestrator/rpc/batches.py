@@ -26,8 +26,7 @@ class BatchServicer(batch_service_pb2_grpc.BatchServiceServicer):
         self._control = control
 
     async def CreateBatch(self, request: rpc.CreateBatchRequest, context: Context) -> rpc.CreateBatchResponse:
-        batch_id = await self._creation.create(request)
-        return rpc.CreateBatchResponse(batch=await self._batches.get(request.tenant_id, batch_id))
+        return rpc.CreateBatchResponse(batch=await self._creation.create(request))
 
     async def GetBatch(self, request: rpc.GetBatchRequest, context: Context) -> rpc.GetBatchResponse:
         batch = await self._batches.get(request.tenant_id, UUID(request.batch_id))

@@ -7,12 +7,15 @@ from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
 from stoflow.connector.v1.task_pb2 import TaskAssignment
+from stoflow.jobs.v1.batch_pb2 import Batch
 from stoflow.jobs.v1.batch_service_pb2 import CreateBatchRequest
 
 from stoflow_orchestrator.engine.bulk_intake import BulkIntake
 from stoflow_orchestrator.engine.intake import PlannedTask
 from stoflow_orchestrator.engine.new_batch import NewBatch, NewBatchJob
+from stoflow_orchestrator.messages.batch import new_batch_message
 from stoflow_orchestrator.repositories.mutation import Mutation
+from stoflow_orchestrator.services.batches import BatchService
 from stoflow_orchestrator.services.idempotency import describe_mutation, repeated_result
 from stoflow_orchestrator.services.planning import plan_tasks, product_violations
 from stoflow_orchestrator.services.snapshots import Snapshot, SnapshotLoader
@@ -39,17 +42,19 @@ class BatchCreation:
         submissions: Submissions,
         snapshots: SnapshotLoader,
         intake: BulkIntake,
+        batches: BatchService,
     ) -> None:
         self._tenants = tenants
         self._submissions = submissions
         self._snapshots = snapshots
         self._intake = intake
+        self._batches = batches
 
-    async def create(self, request: CreateBatchRequest) -> UUID:
+    async def create(self, request: CreateBatchRequest) -> Batch:
         """Creates a batch with its jobs; everything wrong with the request is said before anything is written.
 
         Returns:
-            The batch created now, or before under the same request id.
+            The batch created now; or the one created before under the same request id, as it is now.
         """
         check_storable(request)
         await self._tenants.require(request.tenant_id)
@@ -57,7 +62,7 @@ class BatchCreation:
         mutation = describe_mutation(request.tenant_id, request.request_id, request, str(batch_id))
         first, account = await self._submissions.find_first(request, mutation)
         if first is not None:
-            return UUID(first)
+            return await self._batches.get(request.tenant_id, UUID(first))
         submission = await self._submissions.check(request, account)
         product_ids = [UUID(product_id) for product_id in request.product_ids]
         if len(set(product_ids)) < len(product_ids):
@@ -70,13 +75,13 @@ class BatchCreation:
         jobs = await _plan_jobs(submission, product_ids, snapshots)
         return await self._insert(mutation, _describe(mutation, batch_id, submission, jobs))
 
-    async def _insert(self, mutation: Mutation, batch: NewBatch) -> UUID:
+    async def _insert(self, mutation: Mutation, batch: NewBatch) -> Batch:
         intake = await self._intake.create(batch)
+        if intake.create_time is not None:
+            return new_batch_message(batch, intake.create_time)
         if intake.first is not None:
-            return UUID(repeated_result(mutation, intake.first))
-        if intake.existing:
-            raise _jobs_exist(batch, intake.existing)
-        return batch.batch_id
+            return await self._batches.get(batch.tenant_id, UUID(repeated_result(mutation, intake.first)))
+        raise _jobs_exist(batch, intake.existing)
 
 
 def _check_found(
