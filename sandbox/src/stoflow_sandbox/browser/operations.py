@@ -22,7 +22,7 @@ def _number(most: int) -> Check:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 200
+    return isinstance(value, str) and 0 < len(value) <= 2000
 
 
 _ID = _matches(_DIGITS)
