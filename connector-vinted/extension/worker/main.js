@@ -25,6 +25,8 @@ class Browser {
       this.#problem = error.message;
       return;
     }
+    // The token is of no concern to content scripts, which run beside the site's own code.
+    await this.#storage.setAccessLevel({ accessLevel: "TRUSTED_CONTEXTS" });
     const kept = await this.#storage.get("identity");
     this.#identity = kept.identity ?? { client_id: crypto.randomUUID(), token: null, account: null };
     await this.#storage.set({ identity: this.#identity });

@@ -451,20 +451,22 @@ async def test_seller_pauses_and_goes_on(
         assert (await session.wait_for_state("READY"))["user"]["login"] == member.login
 
 
-async def test_process_pairs_once_and_comes_back_with_its_token(
+async def test_process_pairs_when_its_code_appears_and_comes_back_with_its_token(
     gateway: PlainGateway, sandbox_url: str, member: SeededMember, tmp_path: Path
 ) -> None:
-    """As a process it pairs with its code, and after a kill it needs none: same client id, same token."""
+    """As a process it waits for its code, and after a kill it needs none: same client id, same token."""
+    code = tmp_path / "code"
     environment = {
         "GATEWAY_URL": gateway.url,
         "SITE_URL": sandbox_url,
         "SITE_LOGIN": member.login,
         "SITE_PASSWORD": member.password,
         "STATE_FILE": str(tmp_path / "browser.json"),
-        "PAIRING_CODE": PlainGateway.code,
+        "PAIRING_CODE_FILE": str(code),
     }
     with Supervisor(tmp_path) as supervisor:
         service = supervisor.start("browser", [sys.executable, "-m", "stoflow_sandbox.browser"], environment)
+        code.write_text(PlainGateway.code)
         first = await gateway.wait_for_browser(1)
         assert (await first.perform("list_orders", page=1, per_page=1))["http_status"] == 200
         service.kill()

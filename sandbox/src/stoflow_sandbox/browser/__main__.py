@@ -3,8 +3,9 @@
 It signs in to the site, pairs with the gateway when it has no token yet, and serves until it is stopped.
 
 Environment: GATEWAY_URL (ws://host:port/browser), SITE_URL, SITE_LOGIN, SITE_PASSWORD, STATE_FILE (keeps client id,
-token and request memory; SIGKILL and a new start are a browser that crashed), PAIRING_CODE (needed without a token),
-IMAGE_ORIGINS (comma-separated), BROWSER_ORIGIN, READY_FILE (written once it is welcome).
+token and request memory; SIGKILL and a new start are a browser that crashed), PAIRING_CODE or PAIRING_CODE_FILE
+(without a token; the file is waited for, and removed once its code was taken), IMAGE_ORIGINS (comma-separated),
+BROWSER_ORIGIN, READY_FILE (written once it is welcome).
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from stoflow_sandbox.browser.scripted_browser import (
 logger = logging.getLogger(__name__)
 REQUIRED = ("GATEWAY_URL", "SITE_URL", "SITE_LOGIN", "SITE_PASSWORD", "STATE_FILE")
 WELCOME_SECONDS = 86_400.0
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,13 @@ async def serve(environment: Mapping[str, str]) -> None:
     )
     browser = ScriptedBrowser(settings, identity.token, RequestMemory(state.with_suffix(".requests")))
     if not identity.token:
-        await browser.pair(environment.get("PAIRING_CODE", ""))
+        await _pair(browser, environment)
         _Identity(identity.client_id, browser.token).keep(state)
     await browser.open_tab(environment["SITE_URL"], environment["SITE_LOGIN"], environment["SITE_PASSWORD"])
     running = asyncio.create_task(browser.run())
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
+        # Until here the signal's default ends the process, which has nothing to settle yet.
         loop.add_signal_handler(each, running.cancel)
     announcing = asyncio.create_task(_announce(browser, environment.get("READY_FILE")))
     await asyncio.gather(running, return_exceptions=True)
@@ -73,6 +76,19 @@ async def serve(environment: Mapping[str, str]) -> None:
     await asyncio.gather(announcing, return_exceptions=True)
     await browser.close()
     logger.info("stopped: %s", browser.last_bye or "told to")
+
+
+async def _pair(browser: ScriptedBrowser, environment: Mapping[str, str]) -> None:
+    path = environment.get("PAIRING_CODE_FILE")
+    if not path:
+        await browser.pair(environment.get("PAIRING_CODE", ""))
+        return
+    file = Path(path)
+    # Whoever starts all parts at once has a code only when the account exists.
+    while not file.exists():
+        await asyncio.sleep(POLL_SECONDS)
+    await browser.pair(file.read_text().strip())
+    file.unlink()
 
 
 async def _announce(browser: ScriptedBrowser, ready_file: str | None) -> None:
