@@ -15,6 +15,7 @@ from stoflow_connector_etsy.handlers.sync_orders import EtsySyncOrdersHandler
 from stoflow_connector_etsy.handlers.timing import Timing
 from stoflow_connector_etsy.handlers.update import EtsyUpdateHandler
 from stoflow_connector_etsy.schemas import ACCOUNT_SETTINGS_SCHEMA
+from stoflow_connector_etsy.services.connection import SCOPES, EtsyConnectionService
 from stoflow_connector_etsy.services.deletion import EtsyDeletionService
 from stoflow_connector_etsy.services.listing_finder import ListingFinder
 from stoflow_connector_etsy.services.picture_order import PictureOrder
@@ -23,11 +24,13 @@ from stoflow_connector_etsy.services.publication import EtsyPublicationService
 from stoflow_connector_etsy.services.sync import EtsySyncService
 from stoflow_connector_etsy.services.update import EtsyUpdateService
 from stoflow_connector_etsy.settings import EtsySettings
+from stoflow_connector_etsy.webhooks import EtsyWebhook
 from stoflow_connector_sdk import (
     BaseJobHandler,
     CatalogueImages,
     ConnectorDefinition,
     MarketplaceHttpClient,
+    OAuthDescription,
     RateLimiter,
 )
 
@@ -49,6 +52,7 @@ def make_definition(settings: EtsySettings) -> ConnectorDefinition:
         f"{settings.etsy_keystring}:{secret}",
         EtsyLimits(RateLimiter()),
     )
+    oauth = OAuthClient(etsy, settings.etsy_auth_url, settings.etsy_keystring)
     version = manifest_version(timing)
     return ConnectorDefinition(
         marketplace="etsy",
@@ -56,7 +60,15 @@ def make_definition(settings: EtsySettings) -> ConnectorDefinition:
         version=version,
         handlers=make_handlers(caller, CatalogueImages(catalogue), timing),
         account_settings_schema=ACCOUNT_SETTINGS_SCHEMA,
-        token_refresher=OAuthClient(etsy, settings.etsy_auth_url, settings.etsy_keystring),
+        token_refresher=oauth,
+        oauth=OAuthDescription(
+            authorize_url=settings.etsy_consent_url,
+            client_id=settings.etsy_keystring,
+            scopes=SCOPES,
+            pkce=True,
+        ),
+        code_exchanger=EtsyConnectionService(oauth, ShopClient(caller)),
+        webhooks=make_webhooks(settings),
         # The steps are the same whatever the times, so tasks planned with the usual ones still run here.
         supported_versions=[] if version == PLAN_VERSION else [PLAN_VERSION],
         default_mappings=DEFAULT_MAPPINGS,
@@ -78,6 +90,12 @@ def make_handlers(caller: EtsyCaller, catalogue: CatalogueImages, timing: Timing
         EtsySyncListingsHandler(sync, timing),
         EtsySyncOrdersHandler(sync, timing),
     ]
+
+
+def make_webhooks(settings: EtsySettings) -> list[EtsyWebhook]:
+    """Builds the endpoint for notifications, when there is a secret to check them with."""
+    secret = settings.etsy_webhook_secret
+    return [] if secret is None else [EtsyWebhook(secret.get_secret_value())]
 
 
 def manifest_version(timing: Timing) -> str:

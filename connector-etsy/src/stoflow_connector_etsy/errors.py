@@ -22,6 +22,7 @@ from stoflow_connector_sdk import (
     EffectOutcome,
     PermanentError,
     RateLimitedError,
+    RateLimitScope,
     RetryableError,
     Violation,
 )
@@ -52,6 +53,7 @@ _FIELDS: Final[Sequence[tuple[str, str]]] = (
 
 
 _CONFIGURATION_RETRY_SECONDS = 300.0
+_LONG_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,10 @@ def error_of(answer: EtsyAnswer, operation: str) -> ConnectorError:
         "retry_after_seconds": answer.retry_after_seconds,
     }
     if answer.status == 429:
-        return RateLimitedError(message, **details)
+        # A day that is used up ends nothing either, so it holds back all jobs of the account.
+        is_long = (answer.retry_after_seconds or 0) > _LONG_WAIT_SECONDS
+        scope = RateLimitScope.ACCOUNT if is_long else RateLimitScope.JOB
+        return RateLimitedError(message, scope=scope, **details)
     if answer.status == 401 or (answer.status == 403 and _lacks_scope(reasons)):
         return AuthRequiredError(message, **details)
     if answer.status == 403 and _is_about_application(reasons):

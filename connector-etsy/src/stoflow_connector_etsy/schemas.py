@@ -133,15 +133,15 @@ ORDER_OPTIONS_SCHEMA: Final[Mapping[str, Any]] = {
     "title": "Options of sync_orders",
     "type": "object",
     "properties": {
-        "lookbackHours": {
-            "description": "how far back receipts that changed are read; more than the time between two syncs",
+        "overlapHours": {
+            "description": "how much of what the last complete sync has seen is read again",
             "type": "integer",
             "minimum": 1,
-            "maximum": 8760,
-            "default": 72,
+            "maximum": 720,
+            "default": 24,
         },
         "revisitDays": {
-            "description": "how far back open and cancelled receipts are read again, changed or not",
+            "description": "how far back open and cancelled receipts are read again; all, when nothing was synced yet",
             "type": "integer",
             "minimum": 1,
             "maximum": 365,

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from stoflow_connector_sdk.http.hooks import request_hooks, response_hooks
+from tests.contract.etsy_openapi import EtsyContractChecker
 from tests.contract.openapi import ContractChecker, ContractError
 
 REPORT = Path(__file__).resolve().parents[3] / "build" / "contract-operations.json"
@@ -30,7 +31,7 @@ class Judge:
         exchanges: What was sent and answered, in order.
     """
 
-    checker: ContractChecker
+    checker: ContractChecker | EtsyContractChecker
     violations: list[ContractError] = field(default_factory=list)
     exchanges: list[tuple[str, str, int]] = field(default_factory=list)
 

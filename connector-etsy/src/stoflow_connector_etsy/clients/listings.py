@@ -1,6 +1,6 @@
 """Listings and their inventory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,18 @@ class ListingsClient:
         )
         listings = [EtsyListing.from_json(entry) for entry in content["results"]]
         return ListingPage(int(content.get("count") or 0), listings)
+
+    async def batch(self, seller: Seller, listing_ids: Sequence[int]) -> list[EtsyListing]:
+        """Returns those of at most 100 listings that Etsy shows; one that it leaves out may exist all the same."""
+        content = await self._caller.get(
+            seller,
+            "/listings/batch",
+            f"read {len(listing_ids)} listings",
+            requires="results",
+            params={"listing_ids": ",".join(str(one) for one in listing_ids), **_WITH_READINESS},
+        )
+        listings = [EtsyListing.from_json(entry) for entry in content["results"]]
+        return [listing for listing in listings if listing.shop_id == seller.shop_id]
 
     async def update(self, seller: Seller, listing_id: int, form: Mapping[str, str]) -> EtsyListing:
         """Changes what the form names and leaves the rest; price and quantity it would ignore."""

@@ -28,4 +28,5 @@ class EtsySyncListingsHandler(DirectAPIJobHandler):
             TaskSpec("begin_listings", self._timing.repeatable_seconds),
             TaskSpec("read_listings", self._timing.scan_seconds, follow_up=True),
             TaskSpec("finish_listings", self._timing.repeatable_seconds),
+            TaskSpec("check_listings", self._timing.scan_seconds, follow_up=True),
         )

@@ -12,14 +12,17 @@ from stoflow_connector_etsy.clients.receipts import ReceiptsClient
 from stoflow_connector_etsy.clients.seller import Seller
 from stoflow_connector_etsy.orders import created_time, order_change
 from stoflow_connector_etsy.services.sellers import seller_of
-from stoflow_connector_sdk import FollowUp, TaskContext, TaskResult
+from stoflow_connector_sdk import FollowUp, ListingChange, ListingState, TaskContext, TaskResult
 
 STATES: Final[Sequence[str]] = tuple(LISTING_STATES)
 # Receipts have been listed that a read of the receipt did not know: what is new is read once more by itself.
 CONFIRMED_AGE: Final = timedelta(hours=6)
+ENDED: Final = ListingState.LISTING_STATE_ENDED
+# getListingsByListingIds takes no more at once.
+CHECKED_AT_ONCE: Final = 100
 # Cancellations and refunds may leave the time of change as it was, so what can still be cancelled is read again.
 PASSES: Final[Sequence[str]] = ("changed", "open", "cancelled")
-DEFAULT_LOOKBACK_HOURS: Final = 72
+DEFAULT_OVERLAP_HOURS: Final = 24
 DEFAULT_REVISIT_DAYS: Final = 60
 
 
@@ -54,20 +57,42 @@ class EtsySyncService:
         )
 
     async def finish_listings(self, task: TaskContext) -> TaskResult:
-        """Says whether every listing was seen: only then may somebody conclude anything from an absence."""
-        return TaskResult(scan_summary(task.outputs.list("read_listings")))
+        """Says whether every listing was seen; only then does an absence mean anything, and even then it is checked."""
+        summary = scan_summary(task.outputs.list("read_listings"))
+        follow_ups = [FollowUp("check_listings", {"pageToken": ""})] if summary["isComplete"] else []
+        return TaskResult(summary, follow_ups=follow_ups)
+
+    async def check_listings(self, task: TaskContext) -> TaskResult:
+        """Reads a page of the listings that should be live, each by its id, and reports those that are not."""
+        seller = seller_of(task)
+        known = await task.get_sync_state(CHECKED_AT_ONCE, str(task.input.get("pageToken") or ""))
+        ids = [int(one.remote_id) for one in known.listings if one.remote_id.isdigit()]
+        shown = {one.listing_id: one for one in await self._listings.batch(seller, ids)} if ids else {}
+        changes = []
+        for listing_id in ids:
+            # Only a read of the listing itself says that it is gone.
+            found = shown.get(listing_id) or await self._listings.find(seller, listing_id)
+            if found is None:
+                changes.append(ListingChange(remote_id=str(listing_id), state=ENDED))
+            elif found.state in LISTING_STATES and found.state != "active":
+                changes.append(found.change())
+        token = known.next_page_token
+        follow_ups = [FollowUp("check_listings", {"pageToken": token})] if token else []
+        output = {"checked": len(ids), "ended": len(changes)}
+        return TaskResult(output, follow_ups=follow_ups, found_listings=changes)
 
     async def begin_orders(self, task: TaskContext) -> TaskResult:
         """Fixes the windows, so that all pages speak of the same ones."""
         seller_of(task)
         now = task.clock.now()
-        hours = int(task.options.get("lookbackHours") or DEFAULT_LOOKBACK_HOURS)
-        days = int(task.options.get("revisitDays") or DEFAULT_REVISIT_DAYS)
+        overlap = timedelta(hours=int(task.options.get("overlapHours") or DEFAULT_OVERLAP_HOURS))
+        revisited = now - timedelta(days=int(task.options.get("revisitDays") or DEFAULT_REVISIT_DAYS))
+        last = (await task.get_sync_state()).last_complete_time
         first = {
             "pass": PASSES[0],
             "offset": 0,
-            "changedSince": int((now - timedelta(hours=hours)).timestamp()),
-            "createdSince": int((now - timedelta(days=days)).timestamp()),
+            "changedSince": int((revisited if last is None else last - overlap).timestamp()),
+            "createdSince": int(revisited.timestamp()),
         }
         return TaskResult(follow_ups=[FollowUp("read_orders", first)])
 

@@ -103,6 +103,21 @@ def test_an_overtaken_answer_gives_nothing_back() -> None:
     assert quota.remaining == 10
 
 
+def test_calls_of_others_leave_a_sliding_day_bit_by_bit() -> None:
+    """A day that was used up before anybody here asked is asked again within the hour, not a day later."""
+    quota = Quota(Rate(4800, 86_400), 0)
+    quota.learn(0, 4800, 0, None)
+    wait = quota.wait_seconds(0, ending=False)
+    assert 0 < wait <= 3600
+    assert quota.wait_seconds(wait, ending=False) == 0
+    assert quota.remaining == 100
+    for _ in range(100):
+        quota.take(wait)
+    assert 0 < quota.wait_seconds(wait, ending=False) <= 3600
+    quota.wait_seconds(wait + 86_400, ending=False)
+    assert quota.remaining >= 4700
+
+
 def test_a_later_reset_time_is_a_new_window() -> None:
     """The marketplace's word on a new window replaces the count of the one before."""
     quota = Quota(Rate(100, 86_400), 0)

@@ -139,6 +139,8 @@ class RateLimiter:
         counter = counters.get(window_seconds)
         if counter is None:
             counter = counters[window_seconds] = make_counter(Rate(limit, window_seconds), self._ending_share)
+            # Whatever told of the limit was a call itself, and passed uncounted.
+            counter.take(self._clock.monotonic())
         counter.learn(self._clock.monotonic(), limit, remaining, reset_seconds)
 
     def _scopes(self, account: str, resource: str) -> Iterator[_Scope]:

@@ -155,8 +155,24 @@ class Quota:
             self._used = 0
             self._add(now, used)
         elif used > self._used:
-            # Somebody else's calls, or our own before a restart; when they were made is not known.
-            self._add(now, used - self._used)
+            self._spread(now, used - self._used)
+
+    def _spread(self, now: float, count: int) -> None:
+        """Counts calls that somebody else made, or we before a restart, as made evenly over the window that is over.
+
+        When they were made is not known. Taken as made just now, they would close a sliding window for its whole
+        length, and nothing would be asked that could tell otherwise; what was too hopeful the next answer corrects.
+        """
+        if self._reset_time is not None:
+            self._add(now, count)
+            return
+        first = now // self._group + 1
+        whole, rest = divmod(count, _GROUPS)
+        added = {(first + n) * self._group: whole + (n >= _GROUPS - rest) for n in range(_GROUPS)}
+        for leave_time, calls in self._groups:
+            added[leave_time] = added.get(leave_time, 0) + int(calls)
+        self._groups = deque([leave_time, calls] for leave_time, calls in sorted(added.items()) if calls)
+        self._used += count
 
     def _add(self, now: float, count: int) -> None:
         if count <= 0:
@@ -165,7 +181,7 @@ class Quota:
         if self._reset_time is not None:
             leave_time = self._reset_time
         else:
-            leave_time = (now // self._group + 1) * self._group + self._window
+            leave_time = (now // self._group + 1 + _GROUPS) * self._group
         if self._groups and self._groups[-1][0] >= leave_time:
             self._groups[-1][1] += count
         else:
