@@ -68,9 +68,13 @@ class AttemptEnded(NamedTuple):
 
 
 class UnknownFact(NamedTuple):
-    """A kind of fact that is newer than this release: remembered as seen, counted nowhere."""
+    """A kind of fact that is newer than this release: counted nowhere, and not remembered.
+
+    The release that knows it may still count it, when it reads the history.
+    """
 
     event_id: str
 
 
-Fact = RunEnded | AttemptEnded | UnknownFact
+KnownFact = RunEnded | AttemptEnded
+Fact = KnownFact | UnknownFact

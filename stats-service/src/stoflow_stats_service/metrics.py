@@ -25,6 +25,11 @@ class CountingMetrics:
         self.duplicates = Counter(
             "stats_events_duplicate", "Events that were counted before.", registry=registry
         )
+        self.late = Counter(
+            "stats_events_late",
+            "Events that were not counted: of days whose ids are forgotten, so they may have been counted.",
+            registry=registry,
+        )
         self.unknown = Counter(
             "stats_events_unknown",
             "Events whose kind of fact this release does not know, duplicates included.",
@@ -47,6 +52,11 @@ class CountingMetrics:
         )
         self.pending = Gauge(
             "stats_messages_pending", "Messages of the stream not yet delivered.", registry=registry
+        )
+        self.unacknowledged = Gauge(
+            "stats_messages_unacknowledged",
+            "Messages of the stream delivered and not yet acknowledged.",
+            registry=registry,
         )
         age = Gauge(
             "stats_newest_event_age_seconds",

@@ -53,24 +53,30 @@ def hour_start(seconds: int) -> datetime:
     return _EPOCH + timedelta(hours=seconds // HOUR_SECONDS)
 
 
-def resolve_window(start: Moment | None, end: Moment | None, now: Moment) -> Window:
+def resolve_window(start: Moment | None, end: Moment | None, now: Moment, days: int = 0) -> Window:
     """Fills in what is absent, checks, and widens to whole hours.
 
     Args:
         start: Inclusive; None means 30 days before the end.
         end: Exclusive; None means the end of the hour that runs.
         now: The time.
+        days: Instead of both ends: the UTC day that runs, and so many less one before it; 0 for none.
 
     Raises:
-        WindowError: An end is out of range, or the window is empty or longer than 366 days.
+        WindowError: An end is out of range, or the window is empty or longer than 366 days, or given twice.
     """
     problems = [
         WindowProblem(name, "must be a time in the years 1 to 9999", "timestamp.range")
         for name, moment in (("start_time", start), ("end_time", end))
         if moment is not None and not _in_range(moment)
     ]
+    if days and (start or end):
+        problems.append(WindowProblem("days", "must be 0 beside start_time or end_time", "window.days"))
     if problems:
         raise WindowError(problems)
+    if days:
+        today = now.seconds - now.seconds % _DAY_SECONDS
+        start = Moment(today - (days - 1) * _DAY_SECONDS)
     last = end or Moment((now.seconds // HOUR_SECONDS + 1) * HOUR_SECONDS)
     first = start or max(EARLIEST, Moment(last.seconds - DEFAULT_DAYS * _DAY_SECONDS, last.nanos))
     if first >= last:

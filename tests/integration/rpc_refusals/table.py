@@ -33,6 +33,7 @@ NO_BATCH: Final = "NOT_FOUND BATCH_NOT_FOUND"
 NO_MARKETPLACE: Final = "NOT_FOUND MARKETPLACE_NOT_FOUND"
 NO_CONNECTOR: Final = "NOT_FOUND CONNECTOR_NOT_FOUND"
 NO_EFFECT: Final = "NOT_FOUND EFFECT_NOT_FOUND"
+NO_ORCHESTRATOR: Final = "FAILED_PRECONDITION ORCHESTRATOR_NOT_SET"
 NO_LISTING: Final = "NOT_FOUND LISTING_NOT_FOUND"
 LISTING_LINKED: Final = "FAILED_PRECONDITION LISTING_LINKED"
 NO_ORDER: Final = "NOT_FOUND ORDER_NOT_FOUND"
@@ -512,8 +513,20 @@ _ADMIN: Final = {
     ),
     "AdminService.ListEvents": Entry(lambda w: {}, {"tenant_id": ANSWERED, "marketplace": ANSWERED}),
 }
+_OF_ALL: Final = {"tenant_id": ANSWERED, "marketplace": ANSWERED}
 _STATS: Final = {
-    "StatsService.GetMarketplaceStats": Entry(_tenant, {"tenant_id": ANSWERED, "marketplace": ANSWERED})
+    "StatsService.GetMarketplaceStats": Entry(_tenant, _OF_ALL),
+    "StatsService.GetDailySummary": Entry(_tenant, _OF_ALL),
+    "StatsService.GetTaskStats": Entry(_tenant, _OF_ALL),
+    "StatsService.ListErrors": Entry(_tenant, _OF_ALL),
+    "StatsService.ListSlowTasks": Entry(_tenant, _OF_ALL),
+    "StatsService.RebuildStats": Entry(
+        lambda w: as_fields(), {}, {"alone": (lambda w: as_fields(), NO_ORCHESTRATOR)}
+    ),
+    "StatsService.GetRebuild": Entry(lambda w: {"generation": w.rebuild}),
+    "StatsService.ReconcileDay": Entry(
+        lambda w: {"day": "2026-01-05"}, {}, {"alone": (lambda w: {"day": "2026-01-05"}, NO_ORCHESTRATOR)}
+    ),
 }
 TABLE: Final[Mapping[str, Entry]] = {
     **_TENANTS,

@@ -53,6 +53,8 @@ class World:
     listing_id: str = ""
     linked_listing_id: str = ""
     order_id: str = ""
+    # A generation of statistics that a rebuild made.
+    rebuild: int = 2
     # Ids of the other tenant's things, by the name of the field that takes them.
     foreign: dict[str, str] = field(default_factory=dict)
     foreign_tenant_id: int = 0
@@ -129,6 +131,13 @@ async def _fill_shops(world: World, shop: Shop, other: Shop) -> None:
     await _add_effects(world, other, other_connector)
     await _add_foreign(world, other)
     await _add_findings(world, shop, other)
+    await shop.query(
+        "INSERT INTO stats.generations (generation, state, start_hour, hours_start, request_id, request_digest,"
+        " first_day, finish_time) VALUES (%s, 'RETIRED', '2026-01-05Z', '2026-01-05Z', %s, 'x', '2026-01-05Z', now())"
+        " RETURNING 1",
+        world.rebuild,
+        world.used_request_id,
+    )
     for tenant_id in (0, shop.tenant_id):
         await shop.query(
             "INSERT INTO public.mutation_requests (tenant_id, request_id, method, body_sha256, result_id)"

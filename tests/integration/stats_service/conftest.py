@@ -14,12 +14,21 @@ from nats.js.api import ConsumerInfo, StreamConfig
 from stoflow.events.v1 import event_pb2
 
 from stoflow_sandbox.processes import ServiceProcess, Supervisor
+from stoflow_stats_service.migrations.runner import migrate
 from tests.integration.service_kit.waiting import until
+from tests.integration.stats_service.api import Stats, serving
 from tests.integration.stats_service.stored import counted_events
 
 STREAM = "STOFLOW_EVENTS"
 DURABLE = "stats-service"
 SUBJECT = "stoflow.events.results"
+
+# The tests' events have fixed dates: nothing of them is to be too old, whenever the tests run.
+KEEP_ALL = {
+    "RETENTION_EVENT_IDS_DAYS": "36500",
+    "RETENTION_HOURS_DAYS": "36500",
+    "RETENTION_DAYS_DAYS": "36500",
+}
 
 StartService = Callable[..., ServiceProcess]
 
@@ -78,12 +87,20 @@ async def events(nats_url: str, database_url: str) -> AsyncIterator[EventStream]
 
 
 @pytest.fixture
+async def stats(database_url: str) -> AsyncIterator[Stats]:
+    """The servicer at twenty past noon on the fifth of January, on a migrated database."""
+    migrate(database_url)
+    async with serving(database_url) as stats:
+        yield stats
+
+
+@pytest.fixture
 def start_service(tmp_path: Path, database_url: str, nats_url: str) -> Iterator[StartService]:
     """Starts the service as a process, by default ready before it returns."""
     with Supervisor(tmp_path) as supervisor:
 
         def start(name: str = "stats", *, wait: bool = True, **environment: str) -> ServiceProcess:
-            settings = {"DATABASE_URL": database_url, "NATS_URL": nats_url, **environment}
+            settings = {"DATABASE_URL": database_url, "NATS_URL": nats_url, **KEEP_ALL, **environment}
             service = supervisor.start(name, [sys.executable, "-m", "stoflow_stats_service"], settings)
             if wait:
                 service.wait_ready()

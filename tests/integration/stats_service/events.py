@@ -15,7 +15,7 @@ from stoflow.jobs.v1 import job_pb2
 
 JOB_COLUMNS = (
     "total_count, success_count, failure_count, cancelled_count, expired_count, retried_count,"
-    " run_count, run_us_sum, run_us_min, run_us_max, queue_count, queue_us_sum"
+    " run_count, run_us_sum, run_us_min, run_us_max, queue_count, queue_us_sum, queue_us_min, queue_us_max"
 )
 TASK_COLUMNS = (
     "attempt_count, completed_count, retried_count, failed_count,"
@@ -128,7 +128,7 @@ def _job_row(events: list[event_pb2.Event]) -> tuple[Any, ...]:
         *(sum(run.state == state for run in runs) for state in RUN_STATES),
         sum(event.run > 1 for event in events),
         *(len(run_us), sum(run_us), min(run_us, default=None), max(run_us, default=None)),
-        *(len(queue_us), sum(queue_us)),
+        *(len(queue_us), sum(queue_us), min(queue_us, default=None), max(queue_us, default=None)),
     )
 
 

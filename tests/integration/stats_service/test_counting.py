@@ -13,11 +13,12 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stoflow_service_kit.database import create_database_engine
-from stoflow_stats_service.consumers.event_decoder import decode_event
+from stoflow_stats_service.event_decoder import decode_event
 from stoflow_stats_service.facts import ActionHour, RunEnded, RunOutcome, UnknownFact
 from stoflow_stats_service.migrations.runner import migrate
 from stoflow_stats_service.repositories.counted_event import CountedEventRepository
 from stoflow_stats_service.repositories.counter import CounterRepository
+from stoflow_stats_service.repositories.generation import GenerationRepository
 from stoflow_stats_service.services.counting import CountingService, CountResult
 from tests.integration.stats_service.events import random_events, recount
 from tests.integration.stats_service.stored import counted_events, stored_rows
@@ -36,7 +37,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 def service(engine: AsyncEngine) -> CountingService:
-    return CountingService(engine, CountedEventRepository(), CounterRepository())
+    return CountingService(engine, CountedEventRepository(), CounterRepository(), GenerationRepository())
 
 
 def run_ended(event_id: str, run_us: int | None = None) -> RunEnded:
@@ -77,12 +78,12 @@ async def test_a_second_count_changes_nothing(service: CountingService, database
     assert stored_rows(database_url) == before
 
 
-async def test_an_unknown_fact_is_remembered_and_counted_nowhere(
+async def test_an_unknown_fact_is_counted_nowhere_and_not_remembered(
     service: CountingService, database_url: str
 ) -> None:
-    """A kind of fact of a later release is marked as seen, and no figure changes."""
-    assert await service.count([UnknownFact("new")]) == CountResult(counted=1, duplicates=0)
-    assert counted_events(database_url) == 1
+    """A kind of fact of a later release changes no figure, and that release may still count it."""
+    assert await service.count([UnknownFact("new")]) == CountResult(counted=0, duplicates=0)
+    assert counted_events(database_url) == 0
     assert stored_rows(database_url) == {"jobs": {}, "tasks": {}, "errors": {}}
 
 

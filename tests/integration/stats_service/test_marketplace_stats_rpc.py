@@ -2,89 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
-from prometheus_client import CollectorRegistry
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from stoflow.jobs.v1 import job_pb2
-from stoflow.stats.v1 import stats_service_pb2, stats_service_pb2_grpc
 
-from stoflow_service_kit.clock import ManualClock
-from stoflow_service_kit.database import create_database_engine
-from stoflow_service_kit.grpc_channel import open_channel
-from stoflow_service_kit.grpc_server import GrpcServer
-from stoflow_service_kit.grpc_status import DETAILS_KEY
-from stoflow_stats_service.consumers.event_decoder import decode_event
-from stoflow_stats_service.migrations.runner import migrate
-from stoflow_stats_service.repositories.counted_event import CountedEventRepository
-from stoflow_stats_service.repositories.counter import CounterRepository
-from stoflow_stats_service.repositories.job_stats import JobStatsRepository
-from stoflow_stats_service.rpc.stats import StatsServicer
-from stoflow_stats_service.services.counting import CountingService
-from stoflow_stats_service.services.marketplace_stats import MarketplaceStatsService
+from tests.integration.stats_service.api import NOW, Stats, info_and_violations, serving
 from tests.integration.stats_service.events import run_finished
 
-NOW = datetime(2026, 1, 5, 12, 20, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
-
-
-class Stats:
-    """A running servicer, its counters, and a client."""
-
-    def __init__(self, counting: CountingService, address: str) -> None:
-        self._counting = counting
-        self.channel = open_channel(address)
-        self._stub: Any = stats_service_pb2_grpc.StatsServiceStub(self.channel)
-
-    async def count(self, *events: Any) -> None:
-        await self._counting.count([decode_event(event) for event in events])
-
-    async def get(self, **fields: Any) -> list[stats_service_pb2.MarketplaceJobStats]:
-        request = stats_service_pb2.GetMarketplaceStatsRequest(**{"tenant_id": 42, **fields})
-        return list((await self._stub.GetMarketplaceStats(request, timeout=20)).stats)
-
-    async def refusal(self, **fields: Any) -> tuple[grpc.StatusCode, status_pb2.Status]:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.get(**fields)
-        trailers = dict(caught.value.trailing_metadata() or ())
-        raw = trailers[DETAILS_KEY]
-        assert isinstance(raw, bytes)
-        return caught.value.code(), status_pb2.Status.FromString(raw)
-
-
-@pytest.fixture
-async def stats(database_url: str) -> AsyncIterator[Stats]:
-    """The servicer at twenty past noon on the fifth of January."""
-    migrate(database_url)
-    engine = create_database_engine(database_url, "test", pool_size=2)
-    server = GrpcServer("127.0.0.1:0", CollectorRegistry())
-    servicer = StatsServicer(MarketplaceStatsService(engine, JobStatsRepository()), ManualClock(NOW))
-    servicer.add_to(server)
-    await server.start()
-    stats = Stats(CountingService(engine, CountedEventRepository(), CounterRepository()), server.address)
-    yield stats
-    await stats.channel.close()
-    await server.drain(1)
-    await engine.dispose()
-
-
-def info_and_violations(status: status_pb2.Status) -> tuple[error_details_pb2.ErrorInfo, set[str]]:
-    infos, fields = [], set()
-    for detail in status.details:
-        info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(info):
-            infos.append(info)
-        if detail.Unpack(bad_request):
-            fields = {violation.field for violation in bad_request.field_violations}
-    (info,) = infos
-    assert info.domain == "stoflow"
-    return info, fields
 
 
 async def test_window_takes_its_first_hour_and_leaves_its_last(stats: Stats) -> None:
@@ -164,22 +95,28 @@ async def test_rows_are_ordered_filtered_and_the_tenants_own(stats: Stats) -> No
     assert await keys(marketplace="etsy") == []
     assert [row.total_count for row in await stats.get(tenant_id=7)] == [1]
     assert await keys(tenant_id=8) == []
+    assert sum(row.total_count for row in await stats.get(tenant_id=0)) == 5
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         (
-            {"tenant_id": 0, "marketplace": "eBay", "action": "9"},
+            {"tenant_id": -1, "marketplace": "eBay", "action": "9"},
             {"tenant_id", "marketplace", "action"},
         ),
         ({"tenant_id": -1, "start_time": NOW, "end_time": NOW}, {"tenant_id", "start_time"}),
         (
-            {"tenant_id": 0, "marketplace": "eBay", "start_time": NOW - timedelta(days=367), "end_time": NOW},
+            {
+                "tenant_id": -1,
+                "marketplace": "eBay",
+                "start_time": NOW - timedelta(days=367),
+                "end_time": NOW,
+            },
             {"tenant_id", "marketplace", "start_time"},
         ),
         (
-            {"tenant_id": 0, "start_time": Timestamp(seconds=10**12), "end_time": Timestamp(nanos=-1)},
+            {"tenant_id": -1, "start_time": Timestamp(seconds=10**12), "end_time": Timestamp(nanos=-1)},
             {"tenant_id", "start_time", "end_time"},
         ),
         ({"start_time": NOW - timedelta(days=367)}, {"start_time"}),
@@ -212,16 +149,8 @@ async def test_extreme_windows_are_answered(stats: Stats) -> None:
 
 async def test_a_lost_database_is_unavailable(database_url: str) -> None:
     """While the database does not answer, calls end with UNAVAILABLE and a time to try again."""
-    engine = create_database_engine(f"{database_url}_absent", "test", pool_size=1)
-    server = GrpcServer("127.0.0.1:0", CollectorRegistry())
-    servicer = StatsServicer(MarketplaceStatsService(engine, JobStatsRepository()), ManualClock(NOW))
-    servicer.add_to(server)
-    await server.start()
-    stats = Stats(CountingService(engine, CountedEventRepository(), CounterRepository()), server.address)
-    code, status = await stats.refusal()
-    await stats.channel.close()
-    await server.drain(1)
-    await engine.dispose()
+    async with serving(f"{database_url}_absent") as stats:
+        code, status = await stats.refusal()
     info, _ = info_and_violations(status)
     assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
     assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)

@@ -35,6 +35,8 @@ def test_replicas_may_migrate_at_once(database_url: str) -> None:
         "marketplace_job_stats",
         "marketplace_task_stats",
         "marketplace_error_stats",
+        "generations",
+        "reconciled_days",
     }
     assert tables(database_url, "public") == set()
 

@@ -154,7 +154,7 @@ async def test_malformed_messages_harm_no_others(events: EventStream, start_serv
     await events.publish(event_pb2.Event(event_id="of a later release"))
     await events.publish(now_event())
     service = start_service(**ACK_WAIT)
-    await events.until_counted(4)
+    await events.until_counted(3)
     await events.until_settled()
     assert (await events.consumer()).num_redelivered == 0
     assert metric(service, 'stats_malformed_total{what="message"}') == 1
@@ -232,6 +232,7 @@ def waiting_for_locks(database_url: str) -> int:
     query = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND application_name = 'stats-service' AND state = 'active'"
+        " AND query LIKE 'INSERT INTO stats.marketplace_job_stats%'"
     )
     with psycopg.connect(database_url) as connection:
         row = connection.execute(query).fetchone()

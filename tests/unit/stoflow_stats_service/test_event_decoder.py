@@ -12,8 +12,8 @@ from stoflow.common.v1 import failure_pb2
 from stoflow.events.v1 import event_pb2
 from stoflow.jobs.v1 import job_pb2
 
-from stoflow_stats_service.consumers.event_decoder import MAX_DURATION_SECONDS, decode_batch, decode_event
 from stoflow_stats_service.errors import MalformedEventError, MalformedMessageError
+from stoflow_stats_service.event_decoder import MAX_DURATION_SECONDS, decode_batch, decode_event
 from stoflow_stats_service.facts import (
     ActionHour,
     AttemptEnded,

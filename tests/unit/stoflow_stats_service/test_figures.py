@@ -94,12 +94,26 @@ def test_durations_keep_count_sum_least_and_greatest() -> None:
     durations = Durations()
     for microseconds in (7, None, 0, 12):
         durations.add(microseconds)
-    assert durations == Durations(count=3, us_sum=19, us_min=0, us_max=12)
+    assert (durations.count, durations.us_sum, durations.us_min, durations.us_max) == (3, 19, 0, 12)
+    assert sum(durations.hits.values()) == 3
+
+
+@given(values=st.lists(st.none() | st.integers(0, 10**12)), cut=st.integers(0, 20))
+def test_durations_merge_to_what_adding_gives(values: list[int | None], cut: int) -> None:
+    """Two parts that are measured apart and merged are the same as the whole, buckets included."""
+    whole, first, second = Durations(), Durations(), Durations()
+    for place, value in enumerate(values):
+        whole.add(value)
+        (first if place < cut else second).add(value)
+    first.merge(second)
+    assert first == whole
 
 
 def test_unique_by_id_keeps_one_of_each() -> None:
-    """The same id twice is one event."""
-    assert list(unique_by_id([UnknownFact("a"), UnknownFact("b"), UnknownFact("a")])) == ["a", "b"]
+    """The same id twice is one event, and what is counted nowhere is left out."""
+    at = ActionHour(1, datetime(2026, 1, 5, 10, tzinfo=UTC), "ebay", "publish")
+    facts = [AttemptEnded(name, at, "step", AttemptOutcome.COMPLETED, None, None) for name in ("a", "b", "a")]
+    assert list(unique_by_id([*facts, UnknownFact("c")])) == ["a", "b"]
 
 
 def count_batches(batches: Iterable[Sequence[Fact]]) -> dict[Any, Row]:

@@ -10,6 +10,7 @@ from nats.js.errors import APIError, NotFoundError
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.logs import get_logger
 from stoflow_service_kit.nats_streams import ensure_consumer
+from stoflow_stats_service.metrics import CountingMetrics
 
 log = get_logger(__name__)
 
@@ -21,6 +22,7 @@ MAX_ACK_PENDING = 4_000
 CHECK_SECONDS = 0.5
 # Silence is no proof of health: one look at the server in this time finds a changed configuration, too.
 RENEW_SECONDS = 60.0
+LAG_SECONDS = 15.0
 
 
 def durable_config(ack_wait_seconds: float) -> ConsumerConfig:
@@ -77,6 +79,19 @@ class DurableKeeper:
             if (due or not self._is_healthy()) and await self.ensure():
                 renewed = self._clock.monotonic()
             await self._clock.sleep(CHECK_SECONDS)
+
+    async def watch_lag(self, metrics: CountingMetrics) -> None:
+        """Asks the server how far behind counting is, for ever: a consumer that is stuck does not tell."""
+        while True:
+            try:
+                info = await self._js.consumer_info(STREAM, DURABLE)
+            except (APIError, nats.errors.Error) as error:
+                # The keeper makes anew what is missing; until then there is nothing to tell.
+                log.debug("lag_unknown", error=repr(error))
+            else:
+                metrics.pending.set(info.num_pending or 0)
+                metrics.unacknowledged.set(info.num_ack_pending or 0)
+            await self._clock.sleep(LAG_SECONDS)
 
     async def ensure(self) -> bool:
         """Creates the consumer if it is missing.

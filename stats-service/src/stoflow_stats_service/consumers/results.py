@@ -12,9 +12,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from stoflow_service_kit.backoff import Backoff
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.logs import get_logger, redact_text
-from stoflow_stats_service.consumers.event_decoder import DecodedBatch, decode_batch
 from stoflow_stats_service.errors import MalformedMessageError
+from stoflow_stats_service.event_decoder import DecodedBatch, decode_batch
 from stoflow_stats_service.facts import UnknownFact
+from stoflow_stats_service.figure_metrics import FigureMetrics
 from stoflow_stats_service.metrics import CountingMetrics
 from stoflow_stats_service.services.counting import CountingService
 
@@ -44,11 +45,17 @@ class ResultConsumer:
     """Moves messages into the counters, for as long as their source lives."""
 
     def __init__(
-        self, source: MessageSource, service: CountingService, metrics: CountingMetrics, clock: Clock
+        self,
+        source: MessageSource,
+        service: CountingService,
+        metrics: CountingMetrics,
+        figures: FigureMetrics,
+        clock: Clock,
     ) -> None:
         self._source = source
         self._service = service
         self._metrics = metrics
+        self._figures = figures
         self._clock = clock
         self._backoff = Backoff(initial_seconds=0.5, maximum_seconds=10)
         self._failures = 0
@@ -131,6 +138,10 @@ class ResultConsumer:
         self._metrics.batch_events.observe(len(facts))
         self._metrics.counted.inc(result.counted)
         self._metrics.duplicates.inc(result.duplicates)
+        if result.late:
+            self._metrics.late.inc(result.late)
+            log.error("events_late", events=result.late)
+        self._figures.observe(result.facts)
         self._metrics.unknown.inc(sum(isinstance(fact, UnknownFact) for fact in facts))
         self._metrics.saw_event_of(max(delivery.batch.newest_second for delivery in group))
 

@@ -1,12 +1,13 @@
 """What the tables share: the schema, column types, and how a column adds up.
 
-Each counter column names in its `info` how two figures become one (`sum`, `min` or `max`), so that the
+Each counter column names in its `info` how two figures become one (`sum`, `min`, `max` or `sketch`), so that the
 statement that adds a batch is derived from the table and cannot forget a column.
 """
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, MetaData, Text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, MetaData, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "stats"
@@ -29,8 +30,13 @@ def name_column() -> Mapped[str]:
     return mapped_column(Text(collation="C"), primary_key=True)
 
 
+def generation_column() -> Mapped[int]:
+    """Which generation of figures the row belongs to: each holds everything, and one of them answers."""
+    return mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
 def hour_column() -> Mapped[Any]:
-    """The start of the UTC hour in which the event occurred."""
+    """The start of the UTC hour in which the event occurred; of the UTC day, once its hours are rolled up."""
     return mapped_column(DateTime(timezone=True), primary_key=True)
 
 
@@ -53,6 +59,11 @@ def max_column() -> Mapped[int | None]:
     return mapped_column(BigInteger, info={MERGE: "max"})
 
 
+def sketch_column() -> Mapped[list[int] | None]:
+    """Buckets of the durations, see sketch.py; NULL while nothing was measured, and on rows older than sketches."""
+    return mapped_column(ARRAY(BigInteger), info={MERGE: "sketch"})
+
+
 def whole_hour() -> CheckConstraint:
     """Rows of one hour must share one key, whatever the session's time zone."""
     return CheckConstraint("extract(epoch from hour)::bigint % 3600 = 0", name="whole_hour")
@@ -67,3 +78,8 @@ def measured(prefix: str) -> CheckConstraint:
         f" AND {prefix}_us_sum >= {prefix}_us_max)",
         name=f"{prefix}_measured",
     )
+
+
+def hour_index() -> Index:
+    """For questions over all tenants and for what is done by age; BRIN, since rows arrive about in this order."""
+    return Index(None, "hour", postgresql_using="brin")

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, Index, Text, func
+from sqlalchemy import DateTime, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from stoflow_stats_service.models.base import Base
+from stoflow_stats_service.models.base import Base, generation_column, hour_index
 
 
 class CountedEvent(Base):
@@ -13,8 +13,9 @@ class CountedEvent(Base):
 
     __tablename__ = "counted_events"
 
+    generation: Mapped[int] = generation_column()
     event_id: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
-    count_time: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    # The UTC hour in which it occurred: ids are forgotten by it, and what occurred before it is not counted any more.
+    hour: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
-    # BRIN: rows arrive in this order, and removing old ones is all that it is for.
-    __table_args__ = (Index(None, "count_time", postgresql_using="brin"),)
+    __table_args__ = (hour_index(),)

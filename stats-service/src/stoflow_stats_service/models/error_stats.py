@@ -7,7 +7,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from stoflow_stats_service.models.base import (
     Base,
+    generation_column,
     hour_column,
+    hour_index,
     name_column,
     sum_column,
     tenant_column,
@@ -24,6 +26,7 @@ class MarketplaceErrorStats(Base):
 
     __tablename__ = "marketplace_error_stats"
 
+    generation: Mapped[int] = generation_column()
     tenant_id: Mapped[int] = tenant_column()
     hour: Mapped[datetime] = hour_column()
     marketplace: Mapped[str] = name_column()
@@ -38,4 +41,5 @@ class MarketplaceErrorStats(Base):
         whole_hour(),
         CheckConstraint("scope IN ('RUN', 'ATTEMPT')", name="scope"),
         CheckConstraint("error_count > 0", name="plausible"),
+        hour_index(),
     )

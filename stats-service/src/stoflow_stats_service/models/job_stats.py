@@ -7,11 +7,14 @@ from sqlalchemy.orm import Mapped
 
 from stoflow_stats_service.models.base import (
     Base,
+    generation_column,
     hour_column,
+    hour_index,
     max_column,
     measured,
     min_column,
     name_column,
+    sketch_column,
     sum_column,
     tenant_column,
     whole_hour,
@@ -23,7 +26,8 @@ class MarketplaceJobStats(Base):
 
     __tablename__ = "marketplace_job_stats"
 
-    # The hour stands second in the key: every question is about one tenant and a range of hours.
+    # The hour stands behind the tenant: most questions are about one tenant and a range of hours.
+    generation: Mapped[int] = generation_column()
     tenant_id: Mapped[int] = tenant_column()
     hour: Mapped[datetime] = hour_column()
     marketplace: Mapped[str] = name_column()
@@ -38,8 +42,13 @@ class MarketplaceJobStats(Base):
     run_us_sum: Mapped[int] = sum_column()
     run_us_min: Mapped[int | None] = min_column()
     run_us_max: Mapped[int | None] = max_column()
+    run_sketch: Mapped[list[int] | None] = sketch_column()
     queue_count: Mapped[int] = sum_column()
     queue_us_sum: Mapped[int] = sum_column()
+    # NULL on rows that are older than the column, too.
+    queue_us_min: Mapped[int | None] = min_column()
+    queue_us_max: Mapped[int | None] = max_column()
+    queue_sketch: Mapped[list[int] | None] = sketch_column()
 
     __table_args__ = (
         whole_hour(),
@@ -54,4 +63,10 @@ class MarketplaceJobStats(Base):
             name="plausible",
         ),
         measured("run"),
+        CheckConstraint(
+            "num_nulls(queue_us_min, queue_us_max) IN (0, 2) AND (queue_us_min IS NULL"
+            " OR (queue_count > 0 AND queue_us_min >= 0 AND queue_us_max >= queue_us_min))",
+            name="queue_measured",
+        ),
+        hour_index(),
     )

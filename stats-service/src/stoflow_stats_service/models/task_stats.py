@@ -7,11 +7,14 @@ from sqlalchemy.orm import Mapped
 
 from stoflow_stats_service.models.base import (
     Base,
+    generation_column,
     hour_column,
+    hour_index,
     max_column,
     measured,
     min_column,
     name_column,
+    sketch_column,
     sum_column,
     tenant_column,
     whole_hour,
@@ -23,6 +26,7 @@ class MarketplaceTaskStats(Base):
 
     __tablename__ = "marketplace_task_stats"
 
+    generation: Mapped[int] = generation_column()
     tenant_id: Mapped[int] = tenant_column()
     hour: Mapped[datetime] = hour_column()
     marketplace: Mapped[str] = name_column()
@@ -36,6 +40,7 @@ class MarketplaceTaskStats(Base):
     duration_us_sum: Mapped[int] = sum_column()
     duration_us_min: Mapped[int | None] = min_column()
     duration_us_max: Mapped[int | None] = max_column()
+    duration_sketch: Mapped[list[int] | None] = sketch_column()
 
     __table_args__ = (
         whole_hour(),
@@ -48,4 +53,5 @@ class MarketplaceTaskStats(Base):
             name="plausible",
         ),
         measured("duration"),
+        hour_index(),
     )

@@ -1,88 +1,61 @@
 """Reading how runs ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stoflow_stats_service.figures import Durations
 from stoflow_stats_service.models import MarketplaceJobStats as Stats
+from stoflow_stats_service.repositories.selection import Selection, read_sums
 
-
-@dataclass(frozen=True, slots=True)
-class ActionFigures:
-    """How the runs of one action on one marketplace ended in a window; times in microseconds.
-
-    `run_us_min` and `run_us_max` are None when no run was measured.
-    """
-
-    marketplace: str
-    action: str
-    total_count: int
-    success_count: int
-    failure_count: int
-    cancelled_count: int
-    expired_count: int
-    retried_count: int
-    run_count: int
-    run_us_sum: int
-    run_us_min: int | None
-    run_us_max: int | None
-    queue_count: int
-    queue_us_sum: int
-
-
-_SUMS = (
-    Stats.total_count,
-    Stats.success_count,
-    Stats.failure_count,
-    Stats.cancelled_count,
-    Stats.expired_count,
-    Stats.retried_count,
-    Stats.run_count,
-    Stats.run_us_sum,
-    Stats.queue_count,
-    Stats.queue_us_sum,
+_COUNTS = (
+    "total_count",
+    "success_count",
+    "failure_count",
+    "cancelled_count",
+    "expired_count",
+    "retried_count",
 )
+
+
+@dataclass(slots=True)
+class ActionFigures:
+    """How runs ended, of one action on one marketplace or, with an empty name, of all; `period` is None in a total."""
+
+    marketplace: str = ""
+    action: str = ""
+    period: datetime | None = None
+    total_count: int = 0
+    success_count: int = 0
+    failure_count: int = 0
+    cancelled_count: int = 0
+    expired_count: int = 0
+    retried_count: int = 0
+    run: Durations = field(default_factory=Durations)
+    queue: Durations = field(default_factory=Durations)
+
+    def merge(self, other: "ActionFigures") -> None:
+        """Adds the runs of another."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.run.merge(other.run)
+        self.queue.merge(other.queue)
 
 
 class JobStatsRepository:
     """Rows of marketplace_job_stats."""
 
     async def list_by_action(
-        self,
-        connection: AsyncConnection,
-        tenant_id: int,
-        start: datetime,
-        end: datetime,
-        marketplace: str,
-        action: str,
+        self, connection: AsyncConnection, generation: int, selection: Selection
     ) -> list[ActionFigures]:
-        """Sums the hours from `start` to before `end`, by marketplace and action, ordered by both.
-
-        Args:
-            connection: Where to read.
-            tenant_id: Whose runs.
-            start: Start of the first hour.
-            end: Start of the hour after the last.
-            marketplace: Only this one; empty for all.
-            action: Only this one; empty for all.
-        """
-        query = (
-            select(
-                Stats.marketplace,
-                Stats.action,
-                *(cast(func.sum(column), BigInteger).label(column.key) for column in _SUMS),
-                func.min(Stats.run_us_min).label("run_us_min"),
-                func.max(Stats.run_us_max).label("run_us_max"),
-            )
-            .where(Stats.tenant_id == tenant_id, Stats.hour >= start, Stats.hour < end)
-            .group_by(Stats.marketplace, Stats.action)
-            .order_by(Stats.marketplace, Stats.action)
-        )
-        if marketplace:
-            query = query.where(Stats.marketplace == marketplace)
-        if action:
-            query = query.where(Stats.action == action)
-        rows = await connection.execute(query)
-        return [ActionFigures(**row) for row in rows.mappings()]
+        """Adds up runs, by marketplace, action and period, ordered by them."""
+        key = (Stats.marketplace, Stats.action)
+        rows = await read_sums(connection, selection, generation, Stats, key, ("run", "queue"))
+        names = ("marketplace", "action", "period", *_COUNTS)
+        found = []
+        for values, durations in rows:
+            fields: dict[str, Any] = {name: values[name] for name in names}
+            found.append(ActionFigures(**fields, run=durations["run"], queue=durations["queue"]))
+        return found

@@ -13,14 +13,17 @@ RETRY_AFTER_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Lends a connection.
+async def reading(engine: AsyncEngine, *, may_write: bool = False) -> AsyncIterator[AsyncConnection]:
+    """Lends a connection, whose statements all see the same state unless it may write.
 
     Raises:
         UnavailableError: The database does not answer; the same call may succeed later.
     """
     try:
-        async with engine.connect() as connection:
+        # A rebuild may take over between two statements; they must not see figures of two generations. Whoever
+        # writes waits for locks first, and must then see what was written meanwhile.
+        level = "READ COMMITTED" if may_write else "REPEATABLE READ"
+        async with engine.execution_options(isolation_level=level).connect() as connection:
             yield connection
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise UnavailableError(

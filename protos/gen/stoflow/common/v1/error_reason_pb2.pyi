@@ -124,6 +124,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the listing is linked to another product; metadata "product_id" names it."""
     ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 92
     """NOT_FOUND: the tenant has no such order."""
+    ERROR_REASON_REBUILD_NOT_FOUND: _ErrorReason.ValueType  # 120
+    """NOT_FOUND: no such rebuild of the statistics."""
+    ERROR_REASON_REBUILD_RUNNING: _ErrorReason.ValueType  # 121
+    """FAILED_PRECONDITION: another rebuild runs; metadata "generation" names it."""
+    ERROR_REASON_ORCHESTRATOR_NOT_SET: _ErrorReason.ValueType  # 122
+    """FAILED_PRECONDITION: the stats-service does not know the orchestrator."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that a StoFlow service puts into google.rpc.ErrorInfo, domain "stoflow".
@@ -232,4 +238,10 @@ ERROR_REASON_LISTING_LINKED: ErrorReason.ValueType  # 91
 """FAILED_PRECONDITION: the listing is linked to another product; metadata "product_id" names it."""
 ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 92
 """NOT_FOUND: the tenant has no such order."""
+ERROR_REASON_REBUILD_NOT_FOUND: ErrorReason.ValueType  # 120
+"""NOT_FOUND: no such rebuild of the statistics."""
+ERROR_REASON_REBUILD_RUNNING: ErrorReason.ValueType  # 121
+"""FAILED_PRECONDITION: another rebuild runs; metadata "generation" names it."""
+ERROR_REASON_ORCHESTRATOR_NOT_SET: ErrorReason.ValueType  # 122
+"""FAILED_PRECONDITION: the stats-service does not know the orchestrator."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

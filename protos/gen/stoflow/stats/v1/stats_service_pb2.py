@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stoflow.stats.v1 import stats_pb2 as stoflow_dot_stats_dot_v1_dot_stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stoflow/stats/v1/stats_service.proto\x12\x10stoflow.stats.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x01\n\x1aGetMarketplaceStatsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x1bGetMarketplaceStatsResponse\x12\x34\n\x05stats\x18\x01 \x03(\x0b\x32%.stoflow.stats.v1.MarketplaceJobStats\"\xc8\x03\n\x13MarketplaceJobStats\x12\x13\n\x0bmarketplace\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x13\n\x0btotal_count\x18\x03 \x01(\x03\x12\x15\n\rsuccess_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x17\n\x0f\x63\x61ncelled_count\x18\x06 \x01(\x03\x12\x15\n\rexpired_count\x18\x07 \x01(\x03\x12\x15\n\rretried_count\x18\x08 \x01(\x03\x12\x19\n\x0csuccess_rate\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x11mean_run_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10min_run_duration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10max_run_duration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13mean_queue_duration\x18\r \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_success_rate2\x82\x01\n\x0cStatsService\x12r\n\x13GetMarketplaceStats\x12,.stoflow.stats.v1.GetMarketplaceStatsRequest\x1a-.stoflow.stats.v1.GetMarketplaceStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$stoflow/stats/v1/stats_service.proto\x12\x10stoflow.stats.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cstoflow/stats/v1/stats.proto\"\xd7\x02\n\x1aGetMarketplaceStatsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x04\x64\x61ys\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xee\x02(\x00\x12<\n\x0bgranularity\x18\x07 \x01(\x0e\x32\x1d.stoflow.stats.v1.GranularityB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x82\x01\n\x1bGetMarketplaceStatsResponse\x12\x34\n\x05stats\x18\x01 \x03(\x0b\x32%.stoflow.stats.v1.MarketplaceJobStats\x12-\n\x06window\x18\x02 \x01(\x0b\x32\x1d.stoflow.stats.v1.StatsWindow\"\xd2\x01\n\x16GetDailySummaryRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12\x33\n\x03\x64\x61y\x18\x04 \x01(\tB&\xbaH#r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xd8\x01\x01\"\xf7\x01\n\x17GetDailySummaryResponse\x12\x34\n\x05total\x18\x01 \x01(\x0b\x32%.stoflow.stats.v1.MarketplaceJobStats\x12=\n\x0e\x62y_marketplace\x18\x02 \x03(\x0b\x32%.stoflow.stats.v1.MarketplaceJobStats\x12\x38\n\tby_action\x18\x03 \x03(\x0b\x32%.stoflow.stats.v1.MarketplaceJobStats\x12-\n\x06window\x18\x04 \x01(\x0b\x32\x1d.stoflow.stats.v1.StatsWindow\"\x85\x03\n\x13GetTaskStatsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x04\x64\x61ys\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xee\x02(\x00\x12<\n\x0bgranularity\x18\x07 \x01(\x0e\x32\x1d.stoflow.stats.v1.GranularityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x33\n\ttask_name\x18\x08 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\"|\n\x14GetTaskStatsResponse\x12\x35\n\x05stats\x18\x01 \x03(\x0b\x32&.stoflow.stats.v1.MarketplaceTaskStats\x12-\n\x06window\x18\x02 \x01(\x0b\x32\x1d.stoflow.stats.v1.StatsWindow\"\x84\x03\n\x11ListErrorsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x04\x64\x61ys\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xee\x02(\x00\x12\x35\n\x05scope\x18\x07 \x01(\x0e\x32\x1c.stoflow.stats.v1.ErrorScopeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\tpage_size\x18\x08 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"\x8a\x01\n\x12ListErrorsResponse\x12,\n\x06\x65rrors\x18\x01 \x03(\x0b\x32\x1c.stoflow.stats.v1.ErrorStats\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12-\n\x06window\x18\x03 \x01(\x0b\x32\x1d.stoflow.stats.v1.StatsWindow\"\x8e\x03\n\x14ListSlowTasksRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x35\n\x0bmarketplace\x18\x02 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\xd8\x01\x01\x12\x30\n\x06\x61\x63tion\x18\x03 \x01(\tB \xbaH\x1dr\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\xd8\x01\x01\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x04\x64\x61ys\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xee\x02(\x00\x12<\n\x07min_p95\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n\"\x06\x08\x80\xe4\xe4\x96\x01\x32\x00\x12\x1d\n\tpage_size\x18\x08 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"\x96\x01\n\x15ListSlowTasksResponse\x12\x35\n\x05tasks\x18\x01 \x03(\x0b\x32&.stoflow.stats.v1.MarketplaceTaskStats\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12-\n\x06window\x18\x03 \x01(\x0b\x32\x1d.stoflow.stats.v1.StatsWindow\"\x85\x01\n\x13RebuildStatsRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\tstart_day\x18\x02 \x01(\tB&\xbaH#r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xd8\x01\x01\x12\x15\n\rdrop_unlisted\x18\x03 \x01(\x08\"B\n\x14RebuildStatsResponse\x12*\n\x07rebuild\x18\x01 \x01(\x0b\x32\x19.stoflow.stats.v1.Rebuild\"0\n\x11GetRebuildRequest\x12\x1b\n\ngeneration\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"@\n\x12GetRebuildResponse\x12*\n\x07rebuild\x18\x01 \x01(\x0b\x32\x19.stoflow.stats.v1.Rebuild\"G\n\x13ReconcileDayRequest\x12\x30\n\x03\x64\x61y\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"\x81\x01\n\x14ReconcileDayResponse\x12\x13\n\x0b\x65vent_count\x18\x01 \x01(\x03\x12\x18\n\x10\x64ifference_count\x18\x02 \x01(\x03\x12:\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32%.stoflow.stats.v1.ReconcileDifference\"\xef\x04\n\x13MarketplaceJobStats\x12\x13\n\x0bmarketplace\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x13\n\x0btotal_count\x18\x03 \x01(\x03\x12\x15\n\rsuccess_count\x18\x04 \x01(\x03\x12\x15\n\rfailure_count\x18\x05 \x01(\x03\x12\x17\n\x0f\x63\x61ncelled_count\x18\x06 \x01(\x03\x12\x15\n\rexpired_count\x18\x07 \x01(\x03\x12\x15\n\rretried_count\x18\x08 \x01(\x03\x12\x19\n\x0csuccess_rate\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x11mean_run_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10min_run_duration\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10max_run_duration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13mean_queue_duration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x11period_start_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0crun_duration\x18\x0f \x01(\x0b\x32\x1f.stoflow.stats.v1.DurationStats\x12\x37\n\x0equeue_duration\x18\x10 \x01(\x0b\x32\x1f.stoflow.stats.v1.DurationStatsB\x0f\n\r_success_rate2\x9b\x06\n\x0cStatsService\x12r\n\x13GetMarketplaceStats\x12,.stoflow.stats.v1.GetMarketplaceStatsRequest\x1a-.stoflow.stats.v1.GetMarketplaceStatsResponse\x12\x66\n\x0fGetDailySummary\x12(.stoflow.stats.v1.GetDailySummaryRequest\x1a).stoflow.stats.v1.GetDailySummaryResponse\x12]\n\x0cGetTaskStats\x12%.stoflow.stats.v1.GetTaskStatsRequest\x1a&.stoflow.stats.v1.GetTaskStatsResponse\x12W\n\nListErrors\x12#.stoflow.stats.v1.ListErrorsRequest\x1a$.stoflow.stats.v1.ListErrorsResponse\x12`\n\rListSlowTasks\x12&.stoflow.stats.v1.ListSlowTasksRequest\x1a\'.stoflow.stats.v1.ListSlowTasksResponse\x12]\n\x0cRebuildStats\x12%.stoflow.stats.v1.RebuildStatsRequest\x1a&.stoflow.stats.v1.RebuildStatsResponse\x12W\n\nGetRebuild\x12#.stoflow.stats.v1.GetRebuildRequest\x1a$.stoflow.stats.v1.GetRebuildResponse\x12]\n\x0cReconcileDay\x12%.stoflow.stats.v1.ReconcileDayRequest\x1a&.stoflow.stats.v1.ReconcileDayResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,17 +36,105 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stoflow.stats.v1.stats_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['tenant_id']._loaded_options = None
-  _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['marketplace']._loaded_options = None
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['marketplace']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,31}$\330\001\001'
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['action']._loaded_options = None
   _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['action']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,63}$\330\001\001'
-  _globals['_GETMARKETPLACESTATSREQUEST']._serialized_start=153
-  _globals['_GETMARKETPLACESTATSREQUEST']._serialized_end=408
-  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_start=410
-  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_end=493
-  _globals['_MARKETPLACEJOBSTATS']._serialized_start=496
-  _globals['_MARKETPLACEJOBSTATS']._serialized_end=952
-  _globals['_STATSSERVICE']._serialized_start=955
-  _globals['_STATSSERVICE']._serialized_end=1085
+  _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['days']._loaded_options = None
+  _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['days']._serialized_options = b'\272H\007\032\005\030\356\002(\000'
+  _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['granularity']._loaded_options = None
+  _globals['_GETMARKETPLACESTATSREQUEST'].fields_by_name['granularity']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['marketplace']._loaded_options = None
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['marketplace']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,31}$\330\001\001'
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['action']._loaded_options = None
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['action']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,63}$\330\001\001'
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['day']._loaded_options = None
+  _globals['_GETDAILYSUMMARYREQUEST'].fields_by_name['day']._serialized_options = b'\272H#r\0362\034^[0-9]{4}-[0-9]{2}-[0-9]{2}$\330\001\001'
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['marketplace']._loaded_options = None
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['marketplace']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,31}$\330\001\001'
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['action']._loaded_options = None
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['action']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,63}$\330\001\001'
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['days']._loaded_options = None
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['days']._serialized_options = b'\272H\007\032\005\030\356\002(\000'
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['granularity']._loaded_options = None
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['granularity']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['task_name']._loaded_options = None
+  _globals['_GETTASKSTATSREQUEST'].fields_by_name['task_name']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,63}$\330\001\001'
+  _globals['_LISTERRORSREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_LISTERRORSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_LISTERRORSREQUEST'].fields_by_name['marketplace']._loaded_options = None
+  _globals['_LISTERRORSREQUEST'].fields_by_name['marketplace']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,31}$\330\001\001'
+  _globals['_LISTERRORSREQUEST'].fields_by_name['action']._loaded_options = None
+  _globals['_LISTERRORSREQUEST'].fields_by_name['action']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,63}$\330\001\001'
+  _globals['_LISTERRORSREQUEST'].fields_by_name['days']._loaded_options = None
+  _globals['_LISTERRORSREQUEST'].fields_by_name['days']._serialized_options = b'\272H\007\032\005\030\356\002(\000'
+  _globals['_LISTERRORSREQUEST'].fields_by_name['scope']._loaded_options = None
+  _globals['_LISTERRORSREQUEST'].fields_by_name['scope']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTERRORSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTERRORSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTERRORSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTERRORSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['marketplace']._loaded_options = None
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['marketplace']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9-]{0,31}$\330\001\001'
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['action']._loaded_options = None
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['action']._serialized_options = b'\272H\035r\0302\026^[a-z][a-z0-9_]{0,63}$\330\001\001'
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['days']._loaded_options = None
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['days']._serialized_options = b'\272H\007\032\005\030\356\002(\000'
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['min_p95']._loaded_options = None
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['min_p95']._serialized_options = b'\272H\r\252\001\n\"\006\010\200\344\344\226\0012\000'
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSLOWTASKSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_REBUILDSTATSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REBUILDSTATSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REBUILDSTATSREQUEST'].fields_by_name['start_day']._loaded_options = None
+  _globals['_REBUILDSTATSREQUEST'].fields_by_name['start_day']._serialized_options = b'\272H#r\0362\034^[0-9]{4}-[0-9]{2}-[0-9]{2}$\330\001\001'
+  _globals['_GETREBUILDREQUEST'].fields_by_name['generation']._loaded_options = None
+  _globals['_GETREBUILDREQUEST'].fields_by_name['generation']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_RECONCILEDAYREQUEST'].fields_by_name['day']._loaded_options = None
+  _globals['_RECONCILEDAYREQUEST'].fields_by_name['day']._serialized_options = b'\272H r\0362\034^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+  _globals['_GETMARKETPLACESTATSREQUEST']._serialized_start=183
+  _globals['_GETMARKETPLACESTATSREQUEST']._serialized_end=526
+  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_start=529
+  _globals['_GETMARKETPLACESTATSRESPONSE']._serialized_end=659
+  _globals['_GETDAILYSUMMARYREQUEST']._serialized_start=662
+  _globals['_GETDAILYSUMMARYREQUEST']._serialized_end=872
+  _globals['_GETDAILYSUMMARYRESPONSE']._serialized_start=875
+  _globals['_GETDAILYSUMMARYRESPONSE']._serialized_end=1122
+  _globals['_GETTASKSTATSREQUEST']._serialized_start=1125
+  _globals['_GETTASKSTATSREQUEST']._serialized_end=1514
+  _globals['_GETTASKSTATSRESPONSE']._serialized_start=1516
+  _globals['_GETTASKSTATSRESPONSE']._serialized_end=1640
+  _globals['_LISTERRORSREQUEST']._serialized_start=1643
+  _globals['_LISTERRORSREQUEST']._serialized_end=2031
+  _globals['_LISTERRORSRESPONSE']._serialized_start=2034
+  _globals['_LISTERRORSRESPONSE']._serialized_end=2172
+  _globals['_LISTSLOWTASKSREQUEST']._serialized_start=2175
+  _globals['_LISTSLOWTASKSREQUEST']._serialized_end=2573
+  _globals['_LISTSLOWTASKSRESPONSE']._serialized_start=2576
+  _globals['_LISTSLOWTASKSRESPONSE']._serialized_end=2726
+  _globals['_REBUILDSTATSREQUEST']._serialized_start=2729
+  _globals['_REBUILDSTATSREQUEST']._serialized_end=2862
+  _globals['_REBUILDSTATSRESPONSE']._serialized_start=2864
+  _globals['_REBUILDSTATSRESPONSE']._serialized_end=2930
+  _globals['_GETREBUILDREQUEST']._serialized_start=2932
+  _globals['_GETREBUILDREQUEST']._serialized_end=2980
+  _globals['_GETREBUILDRESPONSE']._serialized_start=2982
+  _globals['_GETREBUILDRESPONSE']._serialized_end=3046
+  _globals['_RECONCILEDAYREQUEST']._serialized_start=3048
+  _globals['_RECONCILEDAYREQUEST']._serialized_end=3119
+  _globals['_RECONCILEDAYRESPONSE']._serialized_start=3122
+  _globals['_RECONCILEDAYRESPONSE']._serialized_end=3251
+  _globals['_MARKETPLACEJOBSTATS']._serialized_start=3254
+  _globals['_MARKETPLACEJOBSTATS']._serialized_end=3877
+  _globals['_STATSSERVICE']._serialized_start=3880
+  _globals['_STATSSERVICE']._serialized_end=4675
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from stoflow.stats.v1 import stats_pb2 as _stats_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -31,19 +32,25 @@ class GetMarketplaceStatsRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.int
-    """The tenant."""
+    """Only this tenant; 0 for all tenants."""
     marketplace: _builtins.str
     """Only this marketplace; empty for all."""
     action: _builtins.str
     """Only this action; empty for all."""
+    days: _builtins.int
+    """Instead of both times: the UTC day that runs and so many less one before it; 0 for none."""
+    granularity: _stats_pb2.Granularity.ValueType
+    """By day or by hour, for plots; at most 31 days by hour."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Start of the window; absent means 30 days before its end."""
+        """Start of the window, inclusive; absent means 30 days before its end."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """End of the window; absent means the end of the hour that runs."""
+        """End of the window, exclusive; absent means the end of the hour that runs."""
 
     def __init__(
         self,
@@ -53,10 +60,12 @@ class GetMarketplaceStatsRequest(_message.Message):
         action: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        days: _builtins.int = ...,
+        granularity: _stats_pb2.Granularity.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "end_time", b"end_time", "marketplace", b"marketplace", "start_time", b"start_time", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "days", b"days", "end_time", b"end_time", "granularity", b"granularity", "marketplace", b"marketplace", "start_time", b"start_time", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -69,22 +78,530 @@ class GetMarketplaceStatsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATS_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stats(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarketplaceJobStats]:
-        """Ordered by marketplace and action; marketplaces without runs are absent."""
+        """Ordered by marketplace, action and time; what had no runs is absent."""
+
+    @_builtins.property
+    def window(self) -> _stats_pb2.StatsWindow:
+        """What the answer covers."""
 
     def __init__(
         self,
         *,
         stats: _abc.Iterable[Global___MarketplaceJobStats] | None = ...,
+        window: _stats_pb2.StatsWindow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetMarketplaceStatsResponse: _TypeAlias = GetMarketplaceStatsResponse  # noqa: Y015
+
+@_typing.final
+class GetDailySummaryRequest(_message.Message):
+    """Request of GetDailySummary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.int
+    """Only this tenant; 0 for all tenants."""
+    marketplace: _builtins.str
+    """Only this marketplace; empty for all."""
+    action: _builtins.str
+    """Only this action; empty for all."""
+    day: _builtins.str
+    """The UTC day, such as "2026-01-05"; empty means the day that runs."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.int = ...,
+        marketplace: _builtins.str = ...,
+        action: _builtins.str = ...,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "day", b"day", "marketplace", b"marketplace", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDailySummaryRequest: _TypeAlias = GetDailySummaryRequest  # noqa: Y015
+
+@_typing.final
+class GetDailySummaryResponse(_message.Message):
+    """Response of GetDailySummary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    BY_MARKETPLACE_FIELD_NUMBER: _builtins.int
+    BY_ACTION_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def total(self) -> Global___MarketplaceJobStats:
+        """Over everything; all counts are 0 on a day without runs."""
+
+    @_builtins.property
+    def by_marketplace(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarketplaceJobStats]:
+        """By marketplace, ordered by it, over all actions."""
+
+    @_builtins.property
+    def by_action(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarketplaceJobStats]:
+        """By action, ordered by it, over all marketplaces."""
+
+    @_builtins.property
+    def window(self) -> _stats_pb2.StatsWindow:
+        """The day."""
+
+    def __init__(
+        self,
+        *,
+        total: Global___MarketplaceJobStats | None = ...,
+        by_marketplace: _abc.Iterable[Global___MarketplaceJobStats] | None = ...,
+        by_action: _abc.Iterable[Global___MarketplaceJobStats] | None = ...,
+        window: _stats_pb2.StatsWindow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_action", b"by_action", "by_marketplace", b"by_marketplace", "total", b"total", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDailySummaryResponse: _TypeAlias = GetDailySummaryResponse  # noqa: Y015
+
+@_typing.final
+class GetTaskStatsRequest(_message.Message):
+    """Request of GetTaskStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    TASK_NAME_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.int
+    """Only this tenant; 0 for all tenants."""
+    marketplace: _builtins.str
+    """Only this marketplace; empty for all."""
+    action: _builtins.str
+    """Only this action; empty for all."""
+    days: _builtins.int
+    """Instead of both times: the UTC day that runs and so many less one before it; 0 for none."""
+    granularity: _stats_pb2.Granularity.ValueType
+    """By day or by hour, for plots; at most 31 days by hour."""
+    task_name: _builtins.str
+    """Only this step; empty for all."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the window, inclusive; absent means 30 days before its end."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the window, exclusive; absent means the end of the hour that runs."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.int = ...,
+        marketplace: _builtins.str = ...,
+        action: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        days: _builtins.int = ...,
+        granularity: _stats_pb2.Granularity.ValueType = ...,
+        task_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "days", b"days", "end_time", b"end_time", "granularity", b"granularity", "marketplace", b"marketplace", "start_time", b"start_time", "task_name", b"task_name", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTaskStatsRequest: _TypeAlias = GetTaskStatsRequest  # noqa: Y015
+
+@_typing.final
+class GetTaskStatsResponse(_message.Message):
+    """Response of GetTaskStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATS_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stats(self) -> _containers.RepeatedCompositeFieldContainer[_stats_pb2.MarketplaceTaskStats]:
+        """Ordered by marketplace, action, step and time; what had no attempts is absent."""
+
+    @_builtins.property
+    def window(self) -> _stats_pb2.StatsWindow:
+        """What the answer covers."""
+
+    def __init__(
+        self,
+        *,
+        stats: _abc.Iterable[_stats_pb2.MarketplaceTaskStats] | None = ...,
+        window: _stats_pb2.StatsWindow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTaskStatsResponse: _TypeAlias = GetTaskStatsResponse  # noqa: Y015
+
+@_typing.final
+class ListErrorsRequest(_message.Message):
+    """Request of ListErrors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.int
+    """Only this tenant; 0 for all tenants."""
+    marketplace: _builtins.str
+    """Only this marketplace; empty for all."""
+    action: _builtins.str
+    """Only this action; empty for all."""
+    days: _builtins.int
+    """Instead of both times: the UTC day that runs and so many less one before it; 0 for none."""
+    scope: _stats_pb2.ErrorScope.ValueType
+    """Errors of runs or of attempts; runs when not set."""
+    page_size: _builtins.int
+    """Greatest number to return, at most 1000; 0 means 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first page."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the window, inclusive; absent means 30 days before its end."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the window, exclusive; absent means the end of the hour that runs."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.int = ...,
+        marketplace: _builtins.str = ...,
+        action: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        days: _builtins.int = ...,
+        scope: _stats_pb2.ErrorScope.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "days", b"days", "end_time", b"end_time", "marketplace", b"marketplace", "page_size", b"page_size", "page_token", b"page_token", "scope", b"scope", "start_time", b"start_time", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErrorsRequest: _TypeAlias = ListErrorsRequest  # noqa: Y015
+
+@_typing.final
+class ListErrorsResponse(_message.Message):
+    """Response of ListErrors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERRORS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty on the last page. All pages cover the window of the first."""
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[_stats_pb2.ErrorStats]:
+        """The most frequent first."""
+
+    @_builtins.property
+    def window(self) -> _stats_pb2.StatsWindow:
+        """What the answer covers."""
+
+    def __init__(
+        self,
+        *,
+        errors: _abc.Iterable[_stats_pb2.ErrorStats] | None = ...,
+        next_page_token: _builtins.str = ...,
+        window: _stats_pb2.StatsWindow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "next_page_token", b"next_page_token", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErrorsResponse: _TypeAlias = ListErrorsResponse  # noqa: Y015
+
+@_typing.final
+class ListSlowTasksRequest(_message.Message):
+    """Request of ListSlowTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    MARKETPLACE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    MIN_P95_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.int
+    """Only this tenant; 0 for all tenants."""
+    marketplace: _builtins.str
+    """Only this marketplace; empty for all."""
+    action: _builtins.str
+    """Only this action; empty for all."""
+    days: _builtins.int
+    """Instead of both times: the UTC day that runs and so many less one before it; 0 for none."""
+    page_size: _builtins.int
+    """Greatest number to return, at most 1000; 0 means 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first page."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the window, inclusive; absent means 30 days before its end."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the window, exclusive; absent means the end of the hour that runs."""
+
+    @_builtins.property
+    def min_p95(self) -> _duration_pb2.Duration:
+        """Only steps whose 95th percentile is at least this; absent for all."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.int = ...,
+        marketplace: _builtins.str = ...,
+        action: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        days: _builtins.int = ...,
+        min_p95: _duration_pb2.Duration | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "min_p95", b"min_p95", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "days", b"days", "end_time", b"end_time", "marketplace", b"marketplace", "min_p95", b"min_p95", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSlowTasksRequest: _TypeAlias = ListSlowTasksRequest  # noqa: Y015
+
+@_typing.final
+class ListSlowTasksResponse(_message.Message):
+    """Response of ListSlowTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty on the last page. All pages cover the window of the first."""
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_stats_pb2.MarketplaceTaskStats]:
+        """The slowest first."""
+
+    @_builtins.property
+    def window(self) -> _stats_pb2.StatsWindow:
+        """What the answer covers."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _abc.Iterable[_stats_pb2.MarketplaceTaskStats] | None = ...,
+        next_page_token: _builtins.str = ...,
+        window: _stats_pb2.StatsWindow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tasks", b"tasks", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSlowTasksResponse: _TypeAlias = ListSlowTasksResponse  # noqa: Y015
+
+@_typing.final
+class RebuildStatsRequest(_message.Message):
+    """Request of RebuildStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    START_DAY_FIELD_NUMBER: _builtins.int
+    DROP_UNLISTED_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller; repeating it repeats the answer."""
+    start_day: _builtins.str
+    """First UTC day to rebuild, such as "2026-01-05"; empty means the first whole day that the orchestrator's history holds."""
+    drop_unlisted: _builtins.bool
+    """Whether events that were counted and are not in the history are dropped. Otherwise the rebuild fails rather than lose
+    them.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        start_day: _builtins.str = ...,
+        drop_unlisted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_unlisted", b"drop_unlisted", "request_id", b"request_id", "start_day", b"start_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildStatsRequest: _TypeAlias = RebuildStatsRequest  # noqa: Y015
+
+@_typing.final
+class RebuildStatsResponse(_message.Message):
+    """Response of RebuildStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REBUILD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rebuild(self) -> _stats_pb2.Rebuild:
+        """The rebuild."""
+
+    def __init__(
+        self,
+        *,
+        rebuild: _stats_pb2.Rebuild | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildStatsResponse: _TypeAlias = RebuildStatsResponse  # noqa: Y015
+
+@_typing.final
+class GetRebuildRequest(_message.Message):
+    """Request of GetRebuild."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """The generation that it writes; 0 for the newest rebuild."""
+    def __init__(
+        self,
+        *,
+        generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRebuildRequest: _TypeAlias = GetRebuildRequest  # noqa: Y015
+
+@_typing.final
+class GetRebuildResponse(_message.Message):
+    """Response of GetRebuild."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REBUILD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rebuild(self) -> _stats_pb2.Rebuild:
+        """The rebuild."""
+
+    def __init__(
+        self,
+        *,
+        rebuild: _stats_pb2.Rebuild | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rebuild", b"rebuild"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRebuildResponse: _TypeAlias = GetRebuildResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileDayRequest(_message.Message):
+    """Request of ReconcileDay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAY_FIELD_NUMBER: _builtins.int
+    day: _builtins.str
+    """The UTC day, such as "2026-01-05"."""
+    def __init__(
+        self,
+        *,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileDayRequest: _TypeAlias = ReconcileDayRequest  # noqa: Y015
+
+@_typing.final
+class ReconcileDayResponse(_message.Message):
+    """Response of ReconcileDay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    event_count: _builtins.int
+    """Events of the day in the history."""
+    difference_count: _builtins.int
+    """Figures that differ."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_stats_pb2.ReconcileDifference]:
+        """At most 100 of them, ordered by tenant, marketplace, action and step."""
+
+    def __init__(
+        self,
+        *,
+        event_count: _builtins.int = ...,
+        difference_count: _builtins.int = ...,
+        differences: _abc.Iterable[_stats_pb2.ReconcileDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference_count", b"difference_count", "differences", b"differences", "event_count", b"event_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileDayResponse: _TypeAlias = ReconcileDayResponse  # noqa: Y015
 
 @_typing.final
 class MarketplaceJobStats(_message.Message):
@@ -105,10 +622,13 @@ class MarketplaceJobStats(_message.Message):
     MIN_RUN_DURATION_FIELD_NUMBER: _builtins.int
     MAX_RUN_DURATION_FIELD_NUMBER: _builtins.int
     MEAN_QUEUE_DURATION_FIELD_NUMBER: _builtins.int
+    PERIOD_START_TIME_FIELD_NUMBER: _builtins.int
+    RUN_DURATION_FIELD_NUMBER: _builtins.int
+    QUEUE_DURATION_FIELD_NUMBER: _builtins.int
     marketplace: _builtins.str
-    """The marketplace: "ebay"."""
+    """The marketplace: "ebay". Empty in a sum over all."""
     action: _builtins.str
-    """The action: "publish"."""
+    """The action: "publish". Empty in a sum over all."""
     total_count: _builtins.int
     """Runs that ended."""
     success_count: _builtins.int
@@ -139,6 +659,18 @@ class MarketplaceJobStats(_message.Message):
     def mean_queue_duration(self) -> _duration_pb2.Duration:
         """Mean time from creation to first admission; absent when no run was admitted."""
 
+    @_builtins.property
+    def period_start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the UTC day or hour that the row is about; absent in a total."""
+
+    @_builtins.property
+    def run_duration(self) -> _stats_pb2.DurationStats:
+        """Time from first admission to the end, waits between attempts included; absent when no run was admitted."""
+
+    @_builtins.property
+    def queue_duration(self) -> _stats_pb2.DurationStats:
+        """Time from creation, or from RetryJob, to first admission; absent when no run was admitted."""
+
     def __init__(
         self,
         *,
@@ -155,10 +687,13 @@ class MarketplaceJobStats(_message.Message):
         min_run_duration: _duration_pb2.Duration | None = ...,
         max_run_duration: _duration_pb2.Duration | None = ...,
         mean_queue_duration: _duration_pb2.Duration | None = ...,
+        period_start_time: _timestamp_pb2.Timestamp | None = ...,
+        run_duration: _stats_pb2.DurationStats | None = ...,
+        queue_duration: _stats_pb2.DurationStats | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "max_run_duration", b"max_run_duration", "mean_queue_duration", b"mean_queue_duration", "mean_run_duration", b"mean_run_duration", "min_run_duration", b"min_run_duration", "success_rate", b"success_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "max_run_duration", b"max_run_duration", "mean_queue_duration", b"mean_queue_duration", "mean_run_duration", b"mean_run_duration", "min_run_duration", b"min_run_duration", "period_start_time", b"period_start_time", "queue_duration", b"queue_duration", "run_duration", b"run_duration", "success_rate", b"success_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "action", b"action", "cancelled_count", b"cancelled_count", "expired_count", b"expired_count", "failure_count", b"failure_count", "marketplace", b"marketplace", "max_run_duration", b"max_run_duration", "mean_queue_duration", b"mean_queue_duration", "mean_run_duration", b"mean_run_duration", "min_run_duration", b"min_run_duration", "retried_count", b"retried_count", "success_count", b"success_count", "success_rate", b"success_rate", "total_count", b"total_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "action", b"action", "cancelled_count", b"cancelled_count", "expired_count", b"expired_count", "failure_count", b"failure_count", "marketplace", b"marketplace", "max_run_duration", b"max_run_duration", "mean_queue_duration", b"mean_queue_duration", "mean_run_duration", b"mean_run_duration", "min_run_duration", b"min_run_duration", "period_start_time", b"period_start_time", "queue_duration", b"queue_duration", "retried_count", b"retried_count", "run_duration", b"run_duration", "success_count", b"success_count", "success_rate", b"success_rate", "total_count", b"total_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__success_rate: _TypeAlias = _typing.Literal["success_rate"]  # noqa: Y015
     _WhichOneofArgType__success_rate: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate"]  # noqa: Y015

@@ -26,7 +26,12 @@ if _version_not_supported:
 
 
 class StatsServiceStub:
-    """Statistics of finished runs, counted from result events. Reads only.
+    """Statistics of finished runs and attempts, counted from result events, each once.
+
+    Windows: UTC, the start inclusive, the end exclusive, both widened to whole hours; where hours were rolled up into days
+    (by default after 90 days), to whole days. What an answer covers stands in its window. A run or attempt belongs to the
+    hour in which it ended, by the orchestrator's database. Days are days of UTC: clocks that are set forward or back
+    anywhere in the world change none. Figures follow an event within about a second.
     """
 
     def __init__(self, channel):
@@ -40,17 +45,54 @@ class StatsServiceStub:
                 request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetMarketplaceStatsRequest.SerializeToString,
                 response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetMarketplaceStatsResponse.FromString,
                 _registered_method=True)
+        self.GetDailySummary = channel.unary_unary(
+                '/stoflow.stats.v1.StatsService/GetDailySummary',
+                request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetDailySummaryRequest.SerializeToString,
+                response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetDailySummaryResponse.FromString,
+                _registered_method=True)
+        self.GetTaskStats = channel.unary_unary(
+                '/stoflow.stats.v1.StatsService/GetTaskStats',
+                request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetTaskStatsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetTaskStatsResponse.FromString,
+                _registered_method=True)
+        self.ListErrors = channel.unary_unary(
+                '/stoflow.stats.v1.StatsService/ListErrors',
+                request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListErrorsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListErrorsResponse.FromString,
+                _registered_method=True)
+        self.ListSlowTasks = channel.unary_unary(
+                '/stoflow.stats.v1.StatsService/ListSlowTasks',
+                request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListSlowTasksRequest.SerializeToString,
+                response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListSlowTasksResponse.FromString,
+                _registered_method=True)
+        self.RebuildStats = channel.unary_unary(
+                '/stoflow.stats.v1.StatsService/RebuildStats',
+                request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.RebuildStatsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.RebuildStatsResponse.FromString,
+                _registered_method=True)
+        self.GetRebuild = channel.unary_unary(
+                '/stoflow.stats.v1.StatsService/GetRebuild',
+                request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetRebuildRequest.SerializeToString,
+                response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetRebuildResponse.FromString,
+                _registered_method=True)
+        self.ReconcileDay = channel.unary_unary(
+                '/stoflow.stats.v1.StatsService/ReconcileDay',
+                request_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ReconcileDayRequest.SerializeToString,
+                response_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ReconcileDayResponse.FromString,
+                _registered_method=True)
 
 
 class StatsServiceServicer:
-    """Statistics of finished runs, counted from result events. Reads only.
+    """Statistics of finished runs and attempts, counted from result events, each once.
+
+    Windows: UTC, the start inclusive, the end exclusive, both widened to whole hours; where hours were rolled up into days
+    (by default after 90 days), to whole days. What an answer covers stands in its window. A run or attempt belongs to the
+    hour in which it ended, by the orchestrator's database. Days are days of UTC: clocks that are set forward or back
+    anywhere in the world change none. Figures follow an event within about a second.
     """
 
     def GetMarketplaceStats(self, request, context):
-        """Returns how the runs of a tenant's jobs ended, a row for each marketplace and action, ordered by both.
-
-        The window is UTC, its start inclusive, its end exclusive, both widened to whole hours; a run belongs to the hour in
-        which it ended. Figures follow an event within about a second.
+        """Returns how runs ended, a row for each marketplace and action, and for each day or hour if asked for. Reads only.
 
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
@@ -58,7 +100,122 @@ class StatsServiceServicer:
         Example:
         {"tenantId": "42", "startTime": "2026-01-05T00:00:00Z", "endTime": "2026-01-06T00:00:00Z"}
         -> {"stats": [{"marketplace": "ebay", "action": "publish", "totalCount": "7", "successCount": "6",
-        "failureCount": "1", "successRate": 0.857, ...}]}
+        "failureCount": "1", "successRate": 0.857, "runDuration": {"count": "7", "p95": "8.1s", ...}, ...}]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDailySummary(self, request, context):
+        """Returns one UTC day in sums: over everything, by marketplace and by action. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+        {"tenantId": "42", "day": "2026-01-05"}
+        -> {"total": {"totalCount": "9", ...}, "byMarketplace": [{"marketplace": "ebay", ...}],
+        "byAction": [{"action": "publish", "totalCount": "7", ...}, {"action": "update", "totalCount": "2", ...}]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTaskStats(self, request, context):
+        """Returns how attempts at tasks ended, a row for each marketplace, action and step. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+
+        Example:
+        {"tenantId": "42", "marketplace": "ebay", "action": "publish", "days": 7}
+        -> {"stats": [{"marketplace": "ebay", "action": "publish", "taskName": "create_offer", "attemptCount": "8",
+        "completedCount": "7", "retriedCount": "1", "duration": {"p50": "0.412s", ...}, ...}]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListErrors(self, request, context):
+        """Returns what went wrong, the most frequent first; equals by marketplace, action, class and code. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+        INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+        Example:
+        {"tenantId": "42", "days": 1}
+        -> {"errors": [{"marketplace": "ebay", "action": "publish", "scope": "ERROR_SCOPE_RUN",
+        "errorClass": "ERROR_CLASS_PERMANENT", "code": "25002", "count": "3", "share": 0.75}, ...]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSlowTasks(self, request, context):
+        """Returns the steps whose attempts take long, the greatest 95th percentile first; equals by marketplace, action and
+        name. Steps of which no attempt was measured are absent. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+        INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+        Example:
+        {"days": 1, "minP95": "10s"}
+        -> {"tasks": [{"marketplace": "ebay", "action": "publish", "taskName": "upload_image", "duration": {"p95": "31.2s",
+        ...}, ...}]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebuildStats(self, request, context):
+        """Starts to count everything anew from the orchestrator's history (AdminService.ListEvents), beside the figures that go
+        on answering; events that arrive meanwhile are counted in both. Once everything that was counted is in the new
+        figures as well, they take over, all at once. Days before the start are taken over as they are. Returns at once:
+        GetRebuild tells how it stands. A replica that stops is followed by another, which goes on where it was.
+
+        Idempotent by request_id: the same id and body return the same rebuild.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; start_day is not within the history.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+        FAILED_PRECONDITION (REBUILD_RUNNING): another rebuild runs; metadata "generation" names it.
+        FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+        Example:
+        {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000001"}
+        -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_RUNNING", "startTime": "2026-01-06T00:00:00Z", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRebuild(self, request, context):
+        """Returns a rebuild. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (REBUILD_NOT_FOUND): there is no such rebuild, or never was one.
+
+        Example:
+        {"generation": "2"} -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_COMPLETED", ...}}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReconcileDay(self, request, context):
+        """Compares the figures of a closed UTC day with the orchestrator's history, which it reads: for operators, not for a
+        loop. The service does the same by itself once a day is over. Changes nothing; a difference is logged as an error
+        and is in the metric stats_reconcile_differences.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): the day is not over, or not within the history.
+        FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+        Example:
+        {"day": "2026-01-05"} -> {"eventCount": "81220", "differenceCount": "0"}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +229,41 @@ def add_StatsServiceServicer_to_server(servicer, server):
                     request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetMarketplaceStatsRequest.FromString,
                     response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetMarketplaceStatsResponse.SerializeToString,
             ),
+            'GetDailySummary': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDailySummary,
+                    request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetDailySummaryRequest.FromString,
+                    response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetDailySummaryResponse.SerializeToString,
+            ),
+            'GetTaskStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTaskStats,
+                    request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetTaskStatsRequest.FromString,
+                    response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetTaskStatsResponse.SerializeToString,
+            ),
+            'ListErrors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErrors,
+                    request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListErrorsRequest.FromString,
+                    response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListErrorsResponse.SerializeToString,
+            ),
+            'ListSlowTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSlowTasks,
+                    request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListSlowTasksRequest.FromString,
+                    response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListSlowTasksResponse.SerializeToString,
+            ),
+            'RebuildStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildStats,
+                    request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.RebuildStatsRequest.FromString,
+                    response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.RebuildStatsResponse.SerializeToString,
+            ),
+            'GetRebuild': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRebuild,
+                    request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetRebuildRequest.FromString,
+                    response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetRebuildResponse.SerializeToString,
+            ),
+            'ReconcileDay': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconcileDay,
+                    request_deserializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ReconcileDayRequest.FromString,
+                    response_serializer=stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ReconcileDayResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'stoflow.stats.v1.StatsService', rpc_method_handlers)
@@ -81,7 +273,12 @@ def add_StatsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class StatsService:
-    """Statistics of finished runs, counted from result events. Reads only.
+    """Statistics of finished runs and attempts, counted from result events, each once.
+
+    Windows: UTC, the start inclusive, the end exclusive, both widened to whole hours; where hours were rolled up into days
+    (by default after 90 days), to whole days. What an answer covers stands in its window. A run or attempt belongs to the
+    hour in which it ended, by the orchestrator's database. Days are days of UTC: clocks that are set forward or back
+    anywhere in the world change none. Figures follow an event within about a second.
     """
 
     @staticmethod
@@ -101,6 +298,195 @@ class StatsService:
             '/stoflow.stats.v1.StatsService/GetMarketplaceStats',
             stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetMarketplaceStatsRequest.SerializeToString,
             stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetMarketplaceStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDailySummary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.stats.v1.StatsService/GetDailySummary',
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetDailySummaryRequest.SerializeToString,
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetDailySummaryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTaskStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.stats.v1.StatsService/GetTaskStats',
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetTaskStatsRequest.SerializeToString,
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetTaskStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErrors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.stats.v1.StatsService/ListErrors',
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListErrorsRequest.SerializeToString,
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListErrorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSlowTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.stats.v1.StatsService/ListSlowTasks',
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListSlowTasksRequest.SerializeToString,
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ListSlowTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.stats.v1.StatsService/RebuildStats',
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.RebuildStatsRequest.SerializeToString,
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.RebuildStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRebuild(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.stats.v1.StatsService/GetRebuild',
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetRebuildRequest.SerializeToString,
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.GetRebuildResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcileDay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.stats.v1.StatsService/ReconcileDay',
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ReconcileDayRequest.SerializeToString,
+            stoflow_dot_stats_dot_v1_dot_stats__service__pb2.ReconcileDayResponse.FromString,
             options,
             channel_credentials,
             insecure,

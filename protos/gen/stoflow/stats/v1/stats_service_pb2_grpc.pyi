@@ -27,17 +27,20 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class StatsServiceStub:
-    """Statistics of finished runs, counted from result events. Reads only."""
+    """Statistics of finished runs and attempts, counted from result events, each once.
+
+    Windows: UTC, the start inclusive, the end exclusive, both widened to whole hours; where hours were rolled up into days
+    (by default after 90 days), to whole days. What an answer covers stands in its window. A run or attempt belongs to the
+    hour in which it ended, by the orchestrator's database. Days are days of UTC: clocks that are set forward or back
+    anywhere in the world change none. Figures follow an event within about a second.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StatsServiceAsyncStub: ...
     GetMarketplaceStats: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.GetMarketplaceStatsRequest, _stats_service_pb2.GetMarketplaceStatsResponse]
-    """Returns how the runs of a tenant's jobs ended, a row for each marketplace and action, ordered by both.
-
-    The window is UTC, its start inclusive, its end exclusive, both widened to whole hours; a run belongs to the hour in
-    which it ended. Figures follow an event within about a second.
+    """Returns how runs ended, a row for each marketplace and action, and for each day or hour if asked for. Reads only.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
@@ -45,19 +48,109 @@ class StatsServiceStub:
     Example:
       {"tenantId": "42", "startTime": "2026-01-05T00:00:00Z", "endTime": "2026-01-06T00:00:00Z"}
       -> {"stats": [{"marketplace": "ebay", "action": "publish", "totalCount": "7", "successCount": "6",
-          "failureCount": "1", "successRate": 0.857, ...}]}
+          "failureCount": "1", "successRate": 0.857, "runDuration": {"count": "7", "p95": "8.1s", ...}, ...}]}
+    """
+    GetDailySummary: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.GetDailySummaryRequest, _stats_service_pb2.GetDailySummaryResponse]
+    """Returns one UTC day in sums: over everything, by marketplace and by action. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"tenantId": "42", "day": "2026-01-05"}
+      -> {"total": {"totalCount": "9", ...}, "byMarketplace": [{"marketplace": "ebay", ...}],
+          "byAction": [{"action": "publish", "totalCount": "7", ...}, {"action": "update", "totalCount": "2", ...}]}
+    """
+    GetTaskStats: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.GetTaskStatsRequest, _stats_service_pb2.GetTaskStatsResponse]
+    """Returns how attempts at tasks ended, a row for each marketplace, action and step. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+
+    Example:
+      {"tenantId": "42", "marketplace": "ebay", "action": "publish", "days": 7}
+      -> {"stats": [{"marketplace": "ebay", "action": "publish", "taskName": "create_offer", "attemptCount": "8",
+          "completedCount": "7", "retriedCount": "1", "duration": {"p50": "0.412s", ...}, ...}]}
+    """
+    ListErrors: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.ListErrorsRequest, _stats_service_pb2.ListErrorsResponse]
+    """Returns what went wrong, the most frequent first; equals by marketplace, action, class and code. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+      INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+    Example:
+      {"tenantId": "42", "days": 1}
+      -> {"errors": [{"marketplace": "ebay", "action": "publish", "scope": "ERROR_SCOPE_RUN",
+          "errorClass": "ERROR_CLASS_PERMANENT", "code": "25002", "count": "3", "share": 0.75}, ...]}
+    """
+    ListSlowTasks: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.ListSlowTasksRequest, _stats_service_pb2.ListSlowTasksResponse]
+    """Returns the steps whose attempts take long, the greatest 95th percentile first; equals by marketplace, action and
+    name. Steps of which no attempt was measured are absent. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+      INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+    Example:
+      {"days": 1, "minP95": "10s"}
+      -> {"tasks": [{"marketplace": "ebay", "action": "publish", "taskName": "upload_image", "duration": {"p95": "31.2s",
+          ...}, ...}]}
+    """
+    RebuildStats: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.RebuildStatsRequest, _stats_service_pb2.RebuildStatsResponse]
+    """Starts to count everything anew from the orchestrator's history (AdminService.ListEvents), beside the figures that go
+    on answering; events that arrive meanwhile are counted in both. Once everything that was counted is in the new
+    figures as well, they take over, all at once. Days before the start are taken over as they are. Returns at once:
+    GetRebuild tells how it stands. A replica that stops is followed by another, which goes on where it was.
+
+    Idempotent by request_id: the same id and body return the same rebuild.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; start_day is not within the history.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+      FAILED_PRECONDITION (REBUILD_RUNNING): another rebuild runs; metadata "generation" names it.
+      FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000001"}
+      -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_RUNNING", "startTime": "2026-01-06T00:00:00Z", ...}}
+    """
+    GetRebuild: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.GetRebuildRequest, _stats_service_pb2.GetRebuildResponse]
+    """Returns a rebuild. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (REBUILD_NOT_FOUND): there is no such rebuild, or never was one.
+
+    Example:
+      {"generation": "2"} -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_COMPLETED", ...}}
+    """
+    ReconcileDay: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.ReconcileDayRequest, _stats_service_pb2.ReconcileDayResponse]
+    """Compares the figures of a closed UTC day with the orchestrator's history, which it reads: for operators, not for a
+    loop. The service does the same by itself once a day is over. Changes nothing; a difference is logged as an error
+    and is in the metric stats_reconcile_differences.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): the day is not over, or not within the history.
+      FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+    Example:
+      {"day": "2026-01-05"} -> {"eventCount": "81220", "differenceCount": "0"}
     """
 
 @_typing.type_check_only
 class StatsServiceAsyncStub(StatsServiceStub):
-    """Statistics of finished runs, counted from result events. Reads only."""
+    """Statistics of finished runs and attempts, counted from result events, each once.
+
+    Windows: UTC, the start inclusive, the end exclusive, both widened to whole hours; where hours were rolled up into days
+    (by default after 90 days), to whole days. What an answer covers stands in its window. A run or attempt belongs to the
+    hour in which it ended, by the orchestrator's database. Days are days of UTC: clocks that are set forward or back
+    anywhere in the world change none. Figures follow an event within about a second.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetMarketplaceStats: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.GetMarketplaceStatsRequest, _stats_service_pb2.GetMarketplaceStatsResponse]  # type: ignore[assignment]
-    """Returns how the runs of a tenant's jobs ended, a row for each marketplace and action, ordered by both.
-
-    The window is UTC, its start inclusive, its end exclusive, both widened to whole hours; a run belongs to the hour in
-    which it ended. Figures follow an event within about a second.
+    """Returns how runs ended, a row for each marketplace and action, and for each day or hour if asked for. Reads only.
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
@@ -65,11 +158,104 @@ class StatsServiceAsyncStub(StatsServiceStub):
     Example:
       {"tenantId": "42", "startTime": "2026-01-05T00:00:00Z", "endTime": "2026-01-06T00:00:00Z"}
       -> {"stats": [{"marketplace": "ebay", "action": "publish", "totalCount": "7", "successCount": "6",
-          "failureCount": "1", "successRate": 0.857, ...}]}
+          "failureCount": "1", "successRate": 0.857, "runDuration": {"count": "7", "p95": "8.1s", ...}, ...}]}
+    """
+    GetDailySummary: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.GetDailySummaryRequest, _stats_service_pb2.GetDailySummaryResponse]  # type: ignore[assignment]
+    """Returns one UTC day in sums: over everything, by marketplace and by action. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"tenantId": "42", "day": "2026-01-05"}
+      -> {"total": {"totalCount": "9", ...}, "byMarketplace": [{"marketplace": "ebay", ...}],
+          "byAction": [{"action": "publish", "totalCount": "7", ...}, {"action": "update", "totalCount": "2", ...}]}
+    """
+    GetTaskStats: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.GetTaskStatsRequest, _stats_service_pb2.GetTaskStatsResponse]  # type: ignore[assignment]
+    """Returns how attempts at tasks ended, a row for each marketplace, action and step. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+
+    Example:
+      {"tenantId": "42", "marketplace": "ebay", "action": "publish", "days": 7}
+      -> {"stats": [{"marketplace": "ebay", "action": "publish", "taskName": "create_offer", "attemptCount": "8",
+          "completedCount": "7", "retriedCount": "1", "duration": {"p50": "0.412s", ...}, ...}]}
+    """
+    ListErrors: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.ListErrorsRequest, _stats_service_pb2.ListErrorsResponse]  # type: ignore[assignment]
+    """Returns what went wrong, the most frequent first; equals by marketplace, action, class and code. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+      INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+    Example:
+      {"tenantId": "42", "days": 1}
+      -> {"errors": [{"marketplace": "ebay", "action": "publish", "scope": "ERROR_SCOPE_RUN",
+          "errorClass": "ERROR_CLASS_PERMANENT", "code": "25002", "count": "3", "share": 0.75}, ...]}
+    """
+    ListSlowTasks: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.ListSlowTasksRequest, _stats_service_pb2.ListSlowTasksResponse]  # type: ignore[assignment]
+    """Returns the steps whose attempts take long, the greatest 95th percentile first; equals by marketplace, action and
+    name. Steps of which no attempt was measured are absent. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+      INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+    Example:
+      {"days": 1, "minP95": "10s"}
+      -> {"tasks": [{"marketplace": "ebay", "action": "publish", "taskName": "upload_image", "duration": {"p95": "31.2s",
+          ...}, ...}]}
+    """
+    RebuildStats: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.RebuildStatsRequest, _stats_service_pb2.RebuildStatsResponse]  # type: ignore[assignment]
+    """Starts to count everything anew from the orchestrator's history (AdminService.ListEvents), beside the figures that go
+    on answering; events that arrive meanwhile are counted in both. Once everything that was counted is in the new
+    figures as well, they take over, all at once. Days before the start are taken over as they are. Returns at once:
+    GetRebuild tells how it stands. A replica that stops is followed by another, which goes on where it was.
+
+    Idempotent by request_id: the same id and body return the same rebuild.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; start_day is not within the history.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+      FAILED_PRECONDITION (REBUILD_RUNNING): another rebuild runs; metadata "generation" names it.
+      FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+    Example:
+      {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000001"}
+      -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_RUNNING", "startTime": "2026-01-06T00:00:00Z", ...}}
+    """
+    GetRebuild: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.GetRebuildRequest, _stats_service_pb2.GetRebuildResponse]  # type: ignore[assignment]
+    """Returns a rebuild. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (REBUILD_NOT_FOUND): there is no such rebuild, or never was one.
+
+    Example:
+      {"generation": "2"} -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_COMPLETED", ...}}
+    """
+    ReconcileDay: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.ReconcileDayRequest, _stats_service_pb2.ReconcileDayResponse]  # type: ignore[assignment]
+    """Compares the figures of a closed UTC day with the orchestrator's history, which it reads: for operators, not for a
+    loop. The service does the same by itself once a day is over. Changes nothing; a difference is logged as an error
+    and is in the metric stats_reconcile_differences.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): the day is not over, or not within the history.
+      FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+    Example:
+      {"day": "2026-01-05"} -> {"eventCount": "81220", "differenceCount": "0"}
     """
 
 class StatsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Statistics of finished runs, counted from result events. Reads only."""
+    """Statistics of finished runs and attempts, counted from result events, each once.
+
+    Windows: UTC, the start inclusive, the end exclusive, both widened to whole hours; where hours were rolled up into days
+    (by default after 90 days), to whole days. What an answer covers stands in its window. A run or attempt belongs to the
+    hour in which it ended, by the orchestrator's database. Days are days of UTC: clocks that are set forward or back
+    anywhere in the world change none. Figures follow an event within about a second.
+    """
 
     @_abc_1.abstractmethod
     def GetMarketplaceStats(
@@ -77,10 +263,7 @@ class StatsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stats_service_pb2.GetMarketplaceStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stats_service_pb2.GetMarketplaceStatsResponse, _abc.Awaitable[_stats_service_pb2.GetMarketplaceStatsResponse]]:
-        """Returns how the runs of a tenant's jobs ended, a row for each marketplace and action, ordered by both.
-
-        The window is UTC, its start inclusive, its end exclusive, both widened to whole hours; a run belongs to the hour in
-        which it ended. Figures follow an event within about a second.
+        """Returns how runs ended, a row for each marketplace and action, and for each day or hour if asked for. Reads only.
 
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
@@ -88,7 +271,136 @@ class StatsServiceServicer(metaclass=_abc_1.ABCMeta):
         Example:
           {"tenantId": "42", "startTime": "2026-01-05T00:00:00Z", "endTime": "2026-01-06T00:00:00Z"}
           -> {"stats": [{"marketplace": "ebay", "action": "publish", "totalCount": "7", "successCount": "6",
-              "failureCount": "1", "successRate": 0.857, ...}]}
+              "failureCount": "1", "successRate": 0.857, "runDuration": {"count": "7", "p95": "8.1s", ...}, ...}]}
+        """
+
+    @_abc_1.abstractmethod
+    def GetDailySummary(
+        self,
+        request: _stats_service_pb2.GetDailySummaryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.GetDailySummaryResponse, _abc.Awaitable[_stats_service_pb2.GetDailySummaryResponse]]:
+        """Returns one UTC day in sums: over everything, by marketplace and by action. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+          {"tenantId": "42", "day": "2026-01-05"}
+          -> {"total": {"totalCount": "9", ...}, "byMarketplace": [{"marketplace": "ebay", ...}],
+              "byAction": [{"action": "publish", "totalCount": "7", ...}, {"action": "update", "totalCount": "2", ...}]}
+        """
+
+    @_abc_1.abstractmethod
+    def GetTaskStats(
+        self,
+        request: _stats_service_pb2.GetTaskStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.GetTaskStatsResponse, _abc.Awaitable[_stats_service_pb2.GetTaskStatsResponse]]:
+        """Returns how attempts at tasks ended, a row for each marketplace, action and step. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+
+        Example:
+          {"tenantId": "42", "marketplace": "ebay", "action": "publish", "days": 7}
+          -> {"stats": [{"marketplace": "ebay", "action": "publish", "taskName": "create_offer", "attemptCount": "8",
+              "completedCount": "7", "retriedCount": "1", "duration": {"p50": "0.412s", ...}, ...}]}
+        """
+
+    @_abc_1.abstractmethod
+    def ListErrors(
+        self,
+        request: _stats_service_pb2.ListErrorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.ListErrorsResponse, _abc.Awaitable[_stats_service_pb2.ListErrorsResponse]]:
+        """Returns what went wrong, the most frequent first; equals by marketplace, action, class and code. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+          INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+        Example:
+          {"tenantId": "42", "days": 1}
+          -> {"errors": [{"marketplace": "ebay", "action": "publish", "scope": "ERROR_SCOPE_RUN",
+              "errorClass": "ERROR_CLASS_PERMANENT", "code": "25002", "count": "3", "share": 0.75}, ...]}
+        """
+
+    @_abc_1.abstractmethod
+    def ListSlowTasks(
+        self,
+        request: _stats_service_pb2.ListSlowTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.ListSlowTasksResponse, _abc.Awaitable[_stats_service_pb2.ListSlowTasksResponse]]:
+        """Returns the steps whose attempts take long, the greatest 95th percentile first; equals by marketplace, action and
+        name. Steps of which no attempt was measured are absent. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; the window is empty or longer than 366 days.
+          INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+
+        Example:
+          {"days": 1, "minP95": "10s"}
+          -> {"tasks": [{"marketplace": "ebay", "action": "publish", "taskName": "upload_image", "duration": {"p95": "31.2s",
+              ...}, ...}]}
+        """
+
+    @_abc_1.abstractmethod
+    def RebuildStats(
+        self,
+        request: _stats_service_pb2.RebuildStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.RebuildStatsResponse, _abc.Awaitable[_stats_service_pb2.RebuildStatsResponse]]:
+        """Starts to count everything anew from the orchestrator's history (AdminService.ListEvents), beside the figures that go
+        on answering; events that arrive meanwhile are counted in both. Once everything that was counted is in the new
+        figures as well, they take over, all at once. Days before the start are taken over as they are. Returns at once:
+        GetRebuild tells how it stands. A replica that stops is followed by another, which goes on where it was.
+
+        Idempotent by request_id: the same id and body return the same rebuild.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; start_day is not within the history.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+          FAILED_PRECONDITION (REBUILD_RUNNING): another rebuild runs; metadata "generation" names it.
+          FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+        Example:
+          {"requestId": "0192f0c1-7a3e-7e57-9d0a-000000000001"}
+          -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_RUNNING", "startTime": "2026-01-06T00:00:00Z", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def GetRebuild(
+        self,
+        request: _stats_service_pb2.GetRebuildRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.GetRebuildResponse, _abc.Awaitable[_stats_service_pb2.GetRebuildResponse]]:
+        """Returns a rebuild. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (REBUILD_NOT_FOUND): there is no such rebuild, or never was one.
+
+        Example:
+          {"generation": "2"} -> {"rebuild": {"generation": "2", "state": "REBUILD_STATE_COMPLETED", ...}}
+        """
+
+    @_abc_1.abstractmethod
+    def ReconcileDay(
+        self,
+        request: _stats_service_pb2.ReconcileDayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.ReconcileDayResponse, _abc.Awaitable[_stats_service_pb2.ReconcileDayResponse]]:
+        """Compares the figures of a closed UTC day with the orchestrator's history, which it reads: for operators, not for a
+        loop. The service does the same by itself once a day is over. Changes nothing; a difference is logged as an error
+        and is in the metric stats_reconcile_differences.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): the day is not over, or not within the history.
+          FAILED_PRECONDITION (ORCHESTRATOR_NOT_SET): the service does not know the orchestrator: ORCHESTRATOR_ADDRESS.
+
+        Example:
+          {"day": "2026-01-05"} -> {"eventCount": "81220", "differenceCount": "0"}
         """
 
 def add_StatsServiceServicer_to_server(servicer: StatsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

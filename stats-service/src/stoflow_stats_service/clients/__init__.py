@@ -1,0 +1,1 @@
+"""The orchestrator's API, as far as it is needed here."""
