@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stoflow_service_kit import batching
 from stoflow_service_kit.batching import Batcher
 from stoflow_service_kit.clock import settle
 from stoflow_service_kit.errors import ResourceExhaustedError, UnavailableError
@@ -83,6 +84,38 @@ async def test_workers_write_groups_side_by_side_up_to_their_number() -> None:
     await waiting
     assert store.most_running == 2
     assert len(store.groups) == 3
+
+
+async def test_few_items_wait_for_the_worker_there_is() -> None:
+    """A second worker would only make two small groups out of one."""
+    store = Store()
+    store.gate.clear()
+    batcher = Batcher("test", store.flush, max_group=10, workers=2)
+    first = asyncio.ensure_future(batcher.submit(1))
+    await settle()
+    others = asyncio.ensure_future(batcher.submit_all([2, 3]))
+    await settle()
+    assert store.groups == [[1]]
+    store.gate.set()
+    await asyncio.gather(first, others)
+    assert store.groups == [[1], [2, 3]]
+
+
+async def test_a_group_that_is_held_up_does_not_hold_up_those_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has waited long enough gets a worker of its own."""
+    monkeypatch.setattr(batching, "PATIENCE_SECONDS", 0.0)
+    store = Store()
+    store.gate.clear()
+    batcher = Batcher("test", store.flush, max_group=10, workers=2)
+    first = asyncio.ensure_future(batcher.submit(1))
+    await settle()
+    second = asyncio.ensure_future(batcher.submit(2))
+    await settle()
+    assert store.groups == [[1], [2]]
+    store.gate.set()
+    await asyncio.gather(first, second)
 
 
 async def test_each_caller_gets_its_own_result_or_exception() -> None:

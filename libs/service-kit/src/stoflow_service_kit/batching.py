@@ -16,12 +16,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 OVERLOAD_RETRY_SECONDS = 1.0
+# Above what a group takes: one that is held up, by locks of others say, must not hold up those behind it.
+PATIENCE_SECONDS = 0.05
 
 
 @dataclass(slots=True, eq=False)
 class _Entry(Generic[T, R]):
     item: T
     outcome: asyncio.Future[R | Exception]
+    time: float
 
 
 def is_unexpected(error: Exception) -> bool:
@@ -32,8 +35,9 @@ def is_unexpected(error: Exception) -> bool:
 class Batcher(Generic[T, R]):
     """Collects items of many callers into groups and hands each caller its own result.
 
-    No timer: a worker takes everything that waits, up to a cap. Under little load a group is one item and
-    adds no delay; under much load groups grow by themselves.
+    A worker takes everything that waits, up to a cap: under little load a group is one item and adds no delay; under
+    much load groups grow by themselves. Further workers help when a whole group waits, or an item for long: any sooner,
+    they would only make more and smaller groups, at the same price each.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class Batcher(Generic[T, R]):
             flush: Handles one group, all or nothing, and returns one result or exception an item, in order.
                 When it raises, nothing of the group may have taken effect.
             max_group: Most items of one group.
-            workers: Groups that may be handled at the same time. With more than one, two items may be
+            workers: Most groups that are handled at the same time. With more than one, two items may be
                 handled in another order than they came in.
             max_waiting: Most items that wait; more are refused.
             should_bisect: Whether a group that failed is tried again in halves, so that one bad item harms
@@ -74,6 +78,7 @@ class Batcher(Generic[T, R]):
         # Counted apart from the tasks: a task that found nothing more to do is done only a moment later, and
         # an item that came in that moment would wait for ever.
         self._active = 0
+        self._patience: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -111,7 +116,8 @@ class Batcher(Generic[T, R]):
                 retry_after_seconds=OVERLOAD_RETRY_SECONDS,
             )
         loop = asyncio.get_running_loop()
-        entries = [_Entry[T, R](item, loop.create_future()) for item in items]
+        now = loop.time()
+        entries = [_Entry[T, R](item, loop.create_future(), now) for item in items]
         self._waiting.extend(entries)
         self._wake_worker()
         return [await entry.outcome for entry in entries]
@@ -123,18 +129,34 @@ class Batcher(Generic[T, R]):
             await asyncio.wait(self._workers)
 
     def _wake_worker(self) -> None:
-        if self._waiting and self._active < self._max_workers:
-            self._active += 1
-            # Its own context: a worker serves many callers and must not log under the id of one of them.
-            task = asyncio.get_running_loop().create_task(
-                self._work(), name=f"{self._name}-worker", context=contextvars.Context()
-            )
-            self._workers.add(task)
-            task.add_done_callback(self._workers.discard)
+        if not self._waiting or self._active == self._max_workers:
+            return
+        loop = asyncio.get_running_loop()
+        if not self._is_needed_beside(self._active):
+            if self._patience is None:
+                self._patience = loop.call_at(self._waiting[0].time + PATIENCE_SECONDS, self._lose_patience)
+            return
+        self._active += 1
+        # Its own context: a worker serves many callers and must not log under the id of one of them.
+        task = loop.create_task(self._work(), name=f"{self._name}-worker", context=contextvars.Context())
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._wake_worker()
+
+    def _is_needed_beside(self, others: int) -> bool:
+        """Whether something waits that is better not left to the other workers."""
+        if not self._waiting:
+            return False
+        if others == 0 or len(self._waiting) >= self._max_group:
+            return True
+        return asyncio.get_running_loop().time() >= self._waiting[0].time + PATIENCE_SECONDS
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
+            while self._is_needed_beside(self._active - 1):
                 size = min(len(self._waiting), self._max_group)
                 group = [self._waiting.popleft() for _ in range(size)]
                 self._wake_worker()
@@ -143,6 +165,7 @@ class Batcher(Generic[T, R]):
                 await self._handle(group)
         finally:
             self._active -= 1
+        self._wake_worker()
 
     async def _handle(self, group: list[_Entry[T, R]]) -> None:
         try:

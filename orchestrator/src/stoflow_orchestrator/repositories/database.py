@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from typing import Any, Self
 
 from psycopg.types.json import set_json_loads
@@ -23,6 +24,8 @@ log = get_logger(__name__)
 
 APPLICATION_NAME = "stoflow-orchestrator"
 RETRY_AFTER_SECONDS = 1.0
+# A few kilobytes each.
+MAX_KEPT_ENGINES = 2_000
 
 
 class Database:
@@ -34,6 +37,8 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # Making one takes as long as a small statement.
+        self._of_tenant = lru_cache(MAX_KEPT_ENGINES)(self._make_tenant_engine)
 
     @classmethod
     def connect(cls, database_url: str, *, pool_size: int = 5) -> Self:
@@ -54,7 +59,15 @@ class Database:
 
     def tenant(self, tenant_id: int) -> AsyncEngine:
         """Returns an engine, of the same pool, for one tenant's tables and those of `public`."""
-        return self._engine.execution_options(schema_translate_map={TENANT_SCHEMA: tenant_schema(tenant_id)})
+        return self._of_tenant(tenant_id, is_reading=False)
+
+    def _make_tenant_engine(self, tenant_id: int, *, is_reading: bool) -> AsyncEngine:
+        translation = {TENANT_SCHEMA: tenant_schema(tenant_id)}
+        if is_reading:
+            return self._engine.execution_options(
+                schema_translate_map=translation, isolation_level="AUTOCOMMIT"
+            )
+        return self._engine.execution_options(schema_translate_map=translation)
 
     @asynccontextmanager
     async def public_transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -85,9 +98,8 @@ class Database:
         Raises:
             UnavailableError: PostgreSQL does not answer.
         """
-        engine = self.tenant(tenant_id).execution_options(isolation_level="AUTOCOMMIT")
         with unavailable_when_unreachable():
-            async with engine.connect() as connection:
+            async with self._of_tenant(tenant_id, is_reading=True).connect() as connection:
                 yield connection
 
     async def close(self) -> None:
