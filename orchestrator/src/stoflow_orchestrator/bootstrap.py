@@ -64,6 +64,8 @@ from stoflow_orchestrator.rpc.prices import PriceServicer
 from stoflow_orchestrator.rpc.products import ProductServicer, ProductServices
 from stoflow_orchestrator.rpc.reference import ReferenceServicer
 from stoflow_orchestrator.rpc.tenants import TenantServicer
+from stoflow_orchestrator.services.account_erasure import AccountErasures
+from stoflow_orchestrator.services.account_syncs import AccountSyncs
 from stoflow_orchestrator.services.accounts import AccountService
 from stoflow_orchestrator.services.admin_dead_letters import AdminDeadLetters
 from stoflow_orchestrator.services.admin_effects import AdminEffects
@@ -78,6 +80,7 @@ from stoflow_orchestrator.services.connection_expiry import ConnectionExpiry
 from stoflow_orchestrator.services.connections import ConnectionJobs, ConnectionService
 from stoflow_orchestrator.services.connectors import ConnectorPolicy, ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
+from stoflow_orchestrator.services.hints import HintService
 from stoflow_orchestrator.services.image_addresses import ImageAddresses, ImageSignatures
 from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.job_control import JobControl
@@ -98,6 +101,7 @@ from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
 from stoflow_orchestrator.services.submission import Submissions
+from stoflow_orchestrator.services.sync_policies import SyncPolicies
 from stoflow_orchestrator.services.sync_state import SyncStates
 from stoflow_orchestrator.services.tenants import TenantDirectory, TenantService
 from stoflow_orchestrator.settings import OrchestratorSettings, decode_key
@@ -173,8 +177,13 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     addresses = ImageAddresses(signatures, settings.image_base_url or f"http://{http_address}")
     _run_engine(engine, lifecycle)
     creation = _add_servicers(grpc_server, settings, database, pool, engine, hints, images, addresses, clock)
-    lifecycle.background.spawn("listing-updates", ListingUpdates(database, creation, clock).run)
+    planner = Planner(pool, clock)
+    lifecycle.background.spawn("listing-updates", ListingUpdates(database, creation, planner, clock).run)
     lifecycle.background.spawn("connection-expiry", ConnectionExpiry(database, clock).run)
+    syncs = AccountSyncs(database, creation, planner, clock)
+    lifecycle.background.spawn("account-syncs", syncs.run)
+    erasures = AccountErasures(database, engine.committer, clock)
+    lifecycle.background.spawn("account-erasures", erasures.run)
     grpc_address = await grpc_server.start()
     lifecycle.on_drain("grpc-server", lambda: grpc_server.drain(CALL_GRACE_SECONDS))
     grpc_server.set_serving()
@@ -298,7 +307,7 @@ def _add_servicers(
     )
     server.add(
         account_service_pb2_grpc.add_AccountServiceServicer_to_server,
-        AccountServicer(accounts, connections),  # type: ignore[abstract]
+        AccountServicer(accounts, connections, SyncPolicies(database, tenants)),
     )
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)
     batches = BatchService(tenants, BatchReader(pool), hints, clock)
@@ -312,10 +321,11 @@ def _add_servicers(
     )
     server.add(
         connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server,
-        ConnectorServicer(  # type: ignore[abstract]
+        ConnectorServicer(
             connectors,
             CredentialService(database, tenants, box),
             AuthorizationService(database, tenants, box, resume_jobs),
+            HintService(database),
             ProductListings(database, tenants),
             SyncStates(database, tenants),
         ),

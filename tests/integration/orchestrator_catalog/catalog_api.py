@@ -58,6 +58,7 @@ from stoflow_orchestrator.services.products import ProductService
 from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
+from stoflow_orchestrator.services.sync_policies import SyncPolicies
 from stoflow_orchestrator.services.tenants import TenantDirectory, TenantService
 from stoflow_service_kit.grpc_channel import RichError, open_channel, rich_error
 from stoflow_service_kit.grpc_server import GrpcServer
@@ -149,7 +150,7 @@ class CatalogApi:
             price_service_pb2_grpc.add_PriceServiceServicer_to_server,
             PriceServicer(PriceService(database, directory, snapshots)),
         )
-        servicer = AccountServicer(accounts, connections)  # type: ignore[abstract]
+        servicer = AccountServicer(accounts, connections, SyncPolicies(database, directory))
         server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, servicer)
         channel = open_channel(await server.start())
         credentials = CredentialService(database, directory, box)

@@ -14,7 +14,7 @@ from tests.integration.orchestrator_engine.connector import Connector, manifest,
 
 
 async def open_market(shop: Shop, *actions: str, slots: int = 8) -> Connector:
-    """Opens the shop with a connector whose actions have one step each; only "sync" takes no product."""
+    """Opens the shop with a connector whose actions have one step each; only syncs take no product."""
     content = manifest(shop.marketplace, step("only"))
     (template,) = content.actions
     del content.actions[:]
@@ -22,7 +22,7 @@ async def open_market(shop: Shop, *actions: str, slots: int = 8) -> Connector:
         spec = content.actions.add()
         spec.CopyFrom(template)
         spec.name = action
-        spec.requires_product = action != "sync"
+        spec.requires_product = not action.startswith("sync")
     connector = await shop.add_connector(content, slots)
     shop.tenant_id = await shop.stubs.create_tenant()
     shop.account_id = await shop.stubs.create_account(shop.tenant_id, shop.marketplace)

@@ -340,6 +340,33 @@ _ACCOUNTS: Final = {
     "AccountService.ReconnectAccount": Entry(
         lambda w: {**_account_call(w), "credentials": {"refresh_token": "r"}}, _ACCOUNT_IDS
     ),
+    "AccountService.BeginConnect": Entry(
+        lambda w: as_fields(**_tenant(w), marketplace=w.marketplace, redirect_uri="https://app.test/back"),
+        {**_ACCOUNT_IDS, "marketplace": NO_MARKETPLACE},
+        {
+            "no OAuth": (
+                lambda w: as_fields(**_account(w), redirect_uri="https://app.test/back"),
+                "FAILED_PRECONDITION CONNECT_NOT_SUPPORTED",
+            )
+        },
+    ),
+    "AccountService.CompleteConnect": Entry(
+        lambda w: as_fields(**_tenant(w), state="s", code="c"),
+        {"tenant_id": NO_TENANT},
+        {
+            "no such state": (
+                lambda w: as_fields(**_tenant(w), state="s", code="c"),
+                "FAILED_PRECONDITION CONNECT_STATE_INVALID",
+            )
+        },
+    ),
+    "AccountService.CancelConnect": Entry(
+        lambda w: as_fields(**_tenant(w), state="s"), {"tenant_id": NO_TENANT}
+    ),
+    "AccountService.GetSyncPolicies": Entry(_account, _ACCOUNT_IDS),
+    "AccountService.SetSyncPolicy": Entry(
+        lambda w: {**_account_call(w), "kind": "SYNC_KIND_ORDERS", "interval": "600s"}, _ACCOUNT_IDS
+    ),
     "AccountService.GetAccount": Entry(_account, _ACCOUNT_IDS),
     "AccountService.ListAccounts": Entry(_tenant, {"tenant_id": NO_TENANT}),
 }
@@ -466,6 +493,26 @@ _CONNECTORS: Final = {
             "abandoned": {},
         },
         {**_ACCOUNT_IDS, "instance_id": NO_GRANT, "grant_id": NO_GRANT},
+    ),
+    "ConnectorService.GetAuthorization": Entry(
+        lambda w: {"instance_id": w.instance_id, **_account(w), **_lease(w)},
+        {
+            "tenant_id": NO_TENANT,
+            **dict.fromkeys(("instance_id", "account_id", "job_id", "task_id", "lease_token"), NO_LEASE),
+        },
+        {"no lease": (lambda w: {"instance_id": w.instance_id, **_account(w), **_lease(w)}, NO_LEASE)},
+    ),
+    "ConnectorService.SubmitHint": Entry(
+        lambda w: {
+            "marketplace": w.marketplace,
+            "hint_id": "n",
+            "remote_account_id": "seller",
+            "kind": "HINT_KIND_ORDERS",
+        },
+        {"marketplace": NO_MARKETPLACE},
+    ),
+    "ConnectorService.EraseAccountData": Entry(
+        lambda w: {"marketplace": w.marketplace, "remote_account_id": "seller"}, {"marketplace": ANSWERED}
     ),
     "ConnectorService.GetListings": Entry(
         lambda w: {"instance_id": w.instance_id, "tenant_id": _account(w)["tenant_id"], **_lease(w)},

@@ -29,6 +29,8 @@ FIRST_LOOK_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 # An import's answer outlives its request id, which leads to it.
 IMPORTS_LONGER = timedelta(days=1)
+# Promised are 30 days; marketplaces send for a few days at most.
+HINTS_AGE = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,9 @@ class Retention:
         )
         deleted["requests"] += await self._repeat(
             lambda c, n: retention_repository.delete_requests(c, policy.requests, n)
+        )
+        deleted["hints"] += await self._repeat(
+            lambda c, n: retention_repository.delete_hints(c, HINTS_AGE, n)
         )
         async with self.pool.connection() as connection, connection.transaction():
             await retention_repository.delete_paid_debts(connection)

@@ -185,7 +185,7 @@ class OrderLine(TenantBase):
     __tablename__ = "order_lines"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity"),
-        CheckConstraint("taken_quantity BETWEEN 0 AND quantity", name="taken"),
+        CheckConstraint("taken_quantity >= 0", name="taken"),
         CheckConstraint("(price_currency IS NULL) = (price_minor IS NULL)", name="price"),
         Index("ix_order_lines_product_id", "product_id"),
         Index("ix_order_lines_listing_remote_id", "listing_remote_id"),
@@ -202,5 +202,7 @@ class OrderLine(TenantBase):
     quantity: Mapped[int]
     # How many pieces it has taken from its product's stock: what a cancellation gives back.
     taken_quantity: Mapped[int] = mapped_column(server_default="0")
+    # Whether it has taken what there was: each line does so once.
+    is_counted: Mapped[bool] = mapped_column(server_default="false")
     price_currency: Mapped[str | None]
     price_minor: Mapped[int | None] = mapped_column(BigInteger())

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stoflow_orchestrator.models.catalog import Account
 from stoflow_orchestrator.models.connector import AccountGate
+from stoflow_orchestrator.repositories.account_sync import AccountSyncRepository
 
 
 def _accounts() -> Select[*tuple[Any, ...]]:
@@ -76,6 +77,7 @@ class AccountRepository:
         if inserted.first() is None:
             return await self.find_seller(tenant_id, account["marketplace"], remote_account_id)
         await self._connection.execute(insert(Account).values(state=state, **account))
+        await AccountSyncRepository(self._connection).insert(tenant_id, account["account_id"])
         return None
 
     async def find_seller(self, tenant_id: int, marketplace: str, remote_account_id: str) -> UUID | None:
@@ -94,6 +96,7 @@ class AccountRepository:
         """Deletes an account that was never connected, with its gate."""
         await self._connection.execute(delete(AccountGate).where(AccountGate.account_id == account_id))
         await self._connection.execute(delete(Account).where(Account.account_id == account_id))
+        await AccountSyncRepository(self._connection).delete(account_id)
 
     async def expect_connection(self, account_id: UUID, seconds: float) -> None:
         """Lets a job that connects the account be admitted for so long, whatever the account's state."""

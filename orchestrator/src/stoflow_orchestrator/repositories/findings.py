@@ -18,6 +18,7 @@ from stoflow.connector.v1 import task_pb2
 from stoflow_orchestrator.engine.changes import Findings
 from stoflow_orchestrator.messages.times import to_datetime
 from stoflow_orchestrator.migrations.runner import tenant_schema
+from stoflow_orchestrator.repositories.sales import apply_sales
 from stoflow_orchestrator.repositories.tenant_effects import LOCK_TIMEOUT, listing_state
 
 Connection = AsyncConnection[Any]
@@ -132,6 +133,7 @@ async def apply_findings(connection: Connection, findings: Iterable[Findings]) -
                 "lines": json.dumps([row for order in orders for row in _line_rows(order)]),
             }
             await connection.execute(_UPSERT_ORDERS.format(schema=schema), values, prepare=False)
+            await apply_sales(connection, found.job, [order.remote_id for order in orders])
 
 
 def _listing_rows(changes: Iterable[task_pb2.ListingChange]) -> list[dict[str, Any]]:

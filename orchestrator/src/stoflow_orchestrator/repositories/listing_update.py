@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stoflow_orchestrator.models.catalog import Listing, Product
 from stoflow_orchestrator.models.connector import AccountGate
 from stoflow_orchestrator.models.listing_update import DueListingUpdate
+from stoflow_orchestrator.models.live import LiveJob
 
 # A product that never rests is updated all the same, after so many times the quiet period.
 MAX_QUIET_PERIODS = 10
@@ -40,7 +41,7 @@ _CLAIM = text("""
       FROM (SELECT account_id, product_id, site FROM public.due_listing_updates
              WHERE due_time <= now() ORDER BY due_time LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
      WHERE (d.account_id, d.product_id, d.site) = (due.account_id, due.product_id, due.site)
-    RETURNING d.tenant_id, d.account_id, d.product_id, d.site, d.update_id""")
+    RETURNING d.tenant_id, d.account_id, d.product_id, d.site, d.action, d.update_id""")
 
 
 class ListingUpdateRepository:
@@ -112,8 +113,14 @@ class ListingUpdateRepository:
                 set_={
                     "update_id": given.update_id,
                     "first_time": first_time,
-                    "due_time": func.least(
-                        given.due_time, first_time + MAX_QUIET_PERIODS * (given.due_time - given.first_time)
+                    # What is to be ended, or was sold elsewhere, does not wait for the product to rest.
+                    "due_time": case(
+                        (DueListingUpdate.due_time <= given.first_time, DueListingUpdate.due_time),
+                        (DueListingUpdate.action != "update", given.first_time),
+                        else_=func.least(
+                            given.due_time,
+                            first_time + MAX_QUIET_PERIODS * (given.due_time - given.first_time),
+                        ),
                     ),
                     "problem": "",
                 },
@@ -121,9 +128,11 @@ class ListingUpdateRepository:
         )
 
     async def drop_account(self, account_id: UUID) -> None:
-        """Drops all planned updates of an account."""
+        """Drops all planned updates of an account; what is to be ended stays so."""
         await self._connection.execute(
-            delete(DueListingUpdate).where(DueListingUpdate.account_id == account_id)
+            delete(DueListingUpdate).where(
+                DueListingUpdate.account_id == account_id, DueListingUpdate.action == "update"
+            )
         )
 
     async def drop_product(self, product_id: UUID) -> None:
@@ -159,6 +168,30 @@ class ListingUpdateRepository:
             )
         )
         return {(row.account_id, row.product_id, row.site) for row in found}
+
+    async def list_endable(self, subjects: Collection[tuple[UUID, UUID, str]]) -> set[tuple[UUID, UUID, str]]:
+        """Returns those (account, product, site) of which nothing is left to sell, and which show or soon show it."""
+        empty = set(
+            (
+                await self._connection.execute(
+                    select(Product.product_id).where(
+                        Product.product_id.in_({product_id for _, product_id, _ in subjects}),
+                        Product.stock_quantity == 0,
+                    )
+                )
+            ).scalars()
+        )
+        listed = select(Listing.account_id, Listing.product_id, Listing.site).where(
+            Listing.product_id.in_(empty), Listing.state == "LIVE"
+        )
+        coming = select(LiveJob.account_id, LiveJob.product_id, LiveJob.site).where(
+            LiveJob.account_id.in_({account_id for account_id, _, _ in subjects}),
+            LiveJob.product_id.in_(empty),
+            LiveJob.state.in_(("PENDING", "RUNNING", "PAUSED")),
+            LiveJob.action != "delete",
+        )
+        found = await self._connection.execute(listed.union(coming))
+        return {(row.account_id, row.product_id, row.site) for row in found} & set(subjects)
 
     async def finish(self, update_ids: Collection[UUID]) -> None:
         """Forgets updates; one that another change of its product has planned anew has another id by now."""

@@ -62,6 +62,13 @@ _DELETE_REQUESTS: LiteralString = """
              ORDER BY create_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS o
      WHERE m.tenant_id = o.tenant_id AND m.request_id = o.request_id"""
 
+_DELETE_HINTS: LiteralString = """
+    DELETE FROM public.received_hints AS h
+     USING (SELECT marketplace, hint_id FROM public.received_hints
+             WHERE receive_time < now() - %(age)s::interval
+             ORDER BY receive_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS o
+     WHERE h.marketplace = o.marketplace AND h.hint_id = o.hint_id"""
+
 _DELETE_IMPORTS = sql.SQL("""
     DELETE FROM {imports} WHERE import_id = ANY(ARRAY(
         SELECT import_id FROM {imports} WHERE create_time < now() - %(age)s::interval LIMIT %(limit)s))""")
@@ -114,6 +121,11 @@ async def delete_events(connection: Connection, age: timedelta, limit: int) -> i
 async def delete_requests(connection: Connection, age: timedelta, limit: int) -> int:
     """Deletes old request ids; returns how many."""
     return (await connection.execute(_DELETE_REQUESTS, {"age": age, "limit": limit})).rowcount
+
+
+async def delete_hints(connection: Connection, age: timedelta, limit: int) -> int:
+    """Deletes what is remembered of old hints; returns how many."""
+    return (await connection.execute(_DELETE_HINTS, {"age": age, "limit": limit})).rowcount
 
 
 async def delete_imports(connection: Connection, tenant_id: int, age: timedelta, limit: int) -> int:

@@ -17,15 +17,20 @@ from stoflow.accounts.v1.account_service_pb2 import (
     CreateAccountResponse,
     GetAccountRequest,
     GetAccountResponse,
+    GetSyncPoliciesRequest,
+    GetSyncPoliciesResponse,
     ListAccountsRequest,
     ListAccountsResponse,
     ReconnectAccountRequest,
     ReconnectAccountResponse,
+    SetSyncPolicyRequest,
+    SetSyncPolicyResponse,
 )
 from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceServicer
 
 from stoflow_orchestrator.services.accounts import AccountService
 from stoflow_orchestrator.services.connections import ConnectionService
+from stoflow_orchestrator.services.sync_policies import SyncPolicies
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -33,9 +38,12 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class AccountServicer(AccountServiceServicer):
     """Serves AccountService."""
 
-    def __init__(self, accounts: AccountService, connections: ConnectionService) -> None:
+    def __init__(
+        self, accounts: AccountService, connections: ConnectionService, policies: SyncPolicies
+    ) -> None:
         self._accounts = accounts
         self._connections = connections
+        self._policies = policies
 
     async def CreateAccount(self, request: CreateAccountRequest, context: _Context) -> CreateAccountResponse:
         return CreateAccountResponse(account=await self._accounts.create(request))
@@ -56,6 +64,14 @@ class AccountServicer(AccountServiceServicer):
     async def CancelConnect(self, request: CancelConnectRequest, context: _Context) -> CancelConnectResponse:
         await self._connections.cancel(request)
         return CancelConnectResponse()
+
+    async def GetSyncPolicies(
+        self, request: GetSyncPoliciesRequest, context: _Context
+    ) -> GetSyncPoliciesResponse:
+        return GetSyncPoliciesResponse(policies=await self._policies.list(request))
+
+    async def SetSyncPolicy(self, request: SetSyncPolicyRequest, context: _Context) -> SetSyncPolicyResponse:
+        return SetSyncPolicyResponse(policy=await self._policies.set(request))
 
     async def GetAccount(self, request: GetAccountRequest, context: _Context) -> GetAccountResponse:
         account = await self._accounts.get(request.tenant_id, UUID(request.account_id))

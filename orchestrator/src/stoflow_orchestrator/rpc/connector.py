@@ -15,6 +15,7 @@ from stoflow_orchestrator.rpc.credentials import get_authorization, get_credenti
 from stoflow_orchestrator.services.authorizations import AuthorizationService
 from stoflow_orchestrator.services.connectors import ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
+from stoflow_orchestrator.services.hints import HintService
 from stoflow_orchestrator.services.product_listings import LeaseHolder, ProductListings
 from stoflow_orchestrator.services.sync_state import SyncStates
 
@@ -29,12 +30,14 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         connectors: ConnectorService,
         credentials: CredentialService,
         authorizations: AuthorizationService,
+        hints: HintService,
         listings: ProductListings,
         syncs: SyncStates,
     ) -> None:
         self._connectors = connectors
         self._credentials = credentials
         self._authorizations = authorizations
+        self._hints = hints
         self._listings = listings
         self._syncs = syncs
 
@@ -73,6 +76,14 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         self, request: rpc.GetAuthorizationRequest, context: Context
     ) -> rpc.GetAuthorizationResponse:
         return await get_authorization(self._authorizations, request)
+
+    async def SubmitHint(self, request: rpc.SubmitHintRequest, context: Context) -> rpc.SubmitHintResponse:
+        return await self._hints.submit(request)
+
+    async def EraseAccountData(
+        self, request: rpc.EraseAccountDataRequest, context: Context
+    ) -> rpc.EraseAccountDataResponse:
+        return rpc.EraseAccountDataResponse(account_count=await self._hints.erase(request))
 
     async def GetListings(self, request: rpc.GetListingsRequest, context: Context) -> rpc.GetListingsResponse:
         found = await self._listings.list_for(_lease_holder(request))

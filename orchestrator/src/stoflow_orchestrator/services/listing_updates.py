@@ -1,4 +1,4 @@
-"""Brings stale listings up to date once their products have rested: one job for each."""
+"""Brings stale listings up to date once their products have rested, and ends those of which nothing is left to sell."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
+from stoflow.jobs.v1.job_pb2 import PRIORITY_CRITICAL, PRIORITY_UNSPECIFIED
 from stoflow.jobs.v1.job_service_pb2 import CreateJobRequest
 
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.listing_update import ListingUpdateRepository
+from stoflow_orchestrator.services.accounts import get_account
 from stoflow_orchestrator.services.job_creation import JobCreation
+from stoflow_orchestrator.services.planning import Planner
 from stoflow_service_kit.clock import Clock
 from stoflow_service_kit.errors import ResourceExhaustedError, ServiceError, UnavailableError
 from stoflow_service_kit.logs import get_logger
@@ -21,6 +24,7 @@ from stoflow_service_kit.logs import get_logger
 log = get_logger(__name__)
 
 UPDATE_ACTION = "update"
+DELETE_ACTION = "delete"
 TICK_SECONDS = 1.0
 UPDATES_A_TICK = 100
 # Who dies with a claim leaves it to others after this time; far longer than the creation of a hundred jobs takes.
@@ -36,9 +40,10 @@ class ListingUpdates:
     The job's request_id is stored with the plan, so a plan that is carried out twice makes one job.
     """
 
-    def __init__(self, database: Database, creation: JobCreation, clock: Clock) -> None:
+    def __init__(self, database: Database, creation: JobCreation, planner: Planner, clock: Clock) -> None:
         self._database = database
         self._creation = creation
+        self._planner = planner
         self._clock = clock
 
     async def run(self) -> None:
@@ -63,25 +68,23 @@ class ListingUpdates:
 
     async def _update_tenant(self, tenant_id: int, rows: Sequence[Row[Any]]) -> None:
         subjects = {(row.account_id, row.product_id, row.site): row for row in rows}
+        to_end = {subject for subject, row in subjects.items() if row.action == DELETE_ACTION}
         async with self._database.tenant_transaction(tenant_id) as connection:
             updates = ListingUpdateRepository(connection)
-            stale = await updates.list_stale(subjects)
+            ending = await updates.list_endable(to_end) if to_end else set()
+            # What was to be ended and can be sold again is updated.
+            stale = await updates.list_stale(subjects) - ending
             # Brought up to date by another job, ended or unlinked meanwhile.
-            await updates.finish([row.update_id for subject, row in subjects.items() if subject not in stale])
-        await asyncio.gather(*(self._update(subjects[subject]) for subject in stale))
+            done = subjects.keys() - stale - ending
+            await updates.finish([subjects[subject].update_id for subject in done])
+        await asyncio.gather(
+            *(self._update(subjects[subject], is_ending=False) for subject in stale),
+            *(self._update(subjects[subject], is_ending=True) for subject in ending),
+        )
 
-    async def _update(self, row: Row[Any]) -> None:
+    async def _update(self, row: Row[Any], *, is_ending: bool) -> None:
         try:
-            job = await self._creation.create(
-                CreateJobRequest(
-                    request_id=str(row.update_id),
-                    tenant_id=row.tenant_id,
-                    account_id=str(row.account_id),
-                    product_id=str(row.product_id),
-                    site=row.site,
-                    action=UPDATE_ACTION,
-                )
-            )
+            job = await self._creation.create(await self._request(row, is_ending=is_ending))
         except (UnavailableError, ResourceExhaustedError):
             # Claimed again once this claim has run out.
             log.warning("listing_update_put_off", tenant_id=row.tenant_id, product_id=str(row.product_id))
@@ -91,6 +94,27 @@ class ListingUpdates:
             log.info("listing_update_created", tenant_id=row.tenant_id, job_id=job.job_id)
             async with self._database.public_transaction() as connection:
                 await ListingUpdateRepository(connection).finish([UUID(str(row.update_id))])
+
+    async def _request(self, row: Row[Any], *, is_ending: bool) -> CreateJobRequest:
+        action = UPDATE_ACTION
+        if is_ending:
+            async with self._database.tenant_reading(row.tenant_id) as connection:
+                account = await get_account(connection, row.account_id)
+            manifest = await self._planner.get_manifest(account.marketplace)
+            # Where listings cannot be ended, nothing is left to be bought.
+            action = (
+                DELETE_ACTION if any(a.name == DELETE_ACTION for a in manifest.actions) else UPDATE_ACTION
+            )
+        return CreateJobRequest(
+            request_id=str(row.update_id),
+            tenant_id=row.tenant_id,
+            account_id=str(row.account_id),
+            product_id=str(row.product_id),
+            site=row.site,
+            action=action,
+            # Whoever buys it elsewhere meanwhile buys what is gone.
+            priority=PRIORITY_CRITICAL if is_ending else PRIORITY_UNSPECIFIED,
+        )
 
     async def _settle(self, row: Row[Any], error: ServiceError) -> None:
         async with self._database.public_transaction() as connection:

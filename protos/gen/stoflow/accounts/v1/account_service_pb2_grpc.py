@@ -116,6 +116,7 @@ class AccountServiceServicer:
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
         NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+        FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
         ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
         Example:

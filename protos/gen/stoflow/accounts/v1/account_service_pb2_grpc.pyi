@@ -59,6 +59,7 @@ class AccountServiceStub:
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
       NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
     Example:
@@ -207,6 +208,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
       NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
       ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
     Example:
@@ -364,6 +366,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
           NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+          FAILED_PRECONDITION (ACCOUNT_NOT_CONNECTED): the account is ERASED.
           ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
 
         Example:

@@ -260,6 +260,7 @@ class ConnectorServiceServicer:
 
         Errors:
         INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
 
         Example:
         {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}

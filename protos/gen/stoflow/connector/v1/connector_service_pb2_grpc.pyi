@@ -160,6 +160,7 @@ class ConnectorServiceStub:
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
 
     Example:
       {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}
@@ -348,6 +349,7 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
 
     Errors:
       INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
 
     Example:
       {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}
@@ -587,6 +589,7 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (MARKETPLACE_NOT_FOUND): no connector has registered this marketplace.
 
         Example:
           {"marketplace": "ebay", "hintId": "49feeaeb-...", "remoteAccountId": "ma8vp1jySJC", "kind": "HINT_KIND_ORDERS"}
