@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -128,6 +129,16 @@ async def test_listing_is_found_by_sku_when_nobody_knows_it(selling: Selling) ->
     selling.change(title="Found again")
     await selling.run("update")
     assert selling.only()["title"] == "Found again"
+
+
+async def test_update_older_than_the_listing_is_dropped(selling: Selling) -> None:
+    """A job that waited while a newer one ran changes nothing, and says nothing of the listing."""
+    await selling.run("publish")
+    selling.listings = [replace(known, product_version=2) for known in selling.listings]
+    selling.change(title="Old news")
+    job = await selling.run("update")
+    assert selling.only()["title"] == "Summer dress"
+    assert [(result.output, result.listing) for result in job.results] == [({"dropped": "OLDER"}, None)] * 2
 
 
 async def test_update_without_a_listing_is_told(selling: Selling) -> None:

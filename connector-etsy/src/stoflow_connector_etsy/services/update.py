@@ -24,6 +24,9 @@ class EtsyUpdateService:
         An inventory without a single piece is refused by Etsy: what is sold out goes off the market instead.
         """
         terms = ListingTerms.from_task(task)
+        if any(known.product_version > task.product.version for known in await task.get_listings()):
+            # A job that was retried, or waited while a newer one ran: what it carries is over.
+            return TaskResult({"dropped": "OLDER"})
         seller = seller_of(task, ending=not terms.is_available)
         listing = await self._finder.find(seller, task)
         if listing is None:
@@ -42,6 +45,8 @@ class EtsyUpdateService:
 
     async def update_listing(self, task: TaskContext) -> TaskResult:
         """Changes the texts and profiles that the product speaks of; its state stays."""
+        if "dropped" in task.outputs["put_inventory"]:
+            return TaskResult(task.outputs["put_inventory"])
         terms = ListingTerms.from_task(task)
         seller = seller_of(task)
         listing_id = int(str(task.outputs["put_inventory"]["listingId"]))
