@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -38,6 +38,8 @@ from stoflow_orchestrator.engine.archiver import Archiver
 from stoflow_orchestrator.engine.backoff import RetryPolicy
 from stoflow_orchestrator.engine.bulk_intake import BulkIntake
 from stoflow_orchestrator.engine.bulk_retry import BulkRetry
+from stoflow_orchestrator.engine.changes import Dispatch
+from stoflow_orchestrator.engine.commands import WaitForSeller
 from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.pool import HOT_PATH_SETTINGS
@@ -45,6 +47,7 @@ from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.engine.publisher import Publisher
 from stoflow_orchestrator.engine.reaper import Reaper
 from stoflow_orchestrator.engine.retention import Retention, RetentionPolicy
+from stoflow_orchestrator.engine.routing import Offline, Router
 from stoflow_orchestrator.http.images import image_route
 from stoflow_orchestrator.messaging.hints import JobHints
 from stoflow_orchestrator.messaging.streams import Streams
@@ -90,6 +93,7 @@ from stoflow_orchestrator.services.listing_updates import ListingUpdates
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
 from stoflow_orchestrator.services.orders import OrderService
+from stoflow_orchestrator.services.pairings import PairingService
 from stoflow_orchestrator.services.planning import Planner
 from stoflow_orchestrator.services.preview import PreviewService
 from stoflow_orchestrator.services.prices import PriceService
@@ -99,6 +103,7 @@ from stoflow_orchestrator.services.product_listings import ProductListings
 from stoflow_orchestrator.services.products import ProductService
 from stoflow_orchestrator.services.reference import ReferenceService
 from stoflow_orchestrator.services.secret_box import SecretBox, parse_keys
+from stoflow_orchestrator.services.sessions import SessionService
 from stoflow_orchestrator.services.snapshots import SnapshotLoader
 from stoflow_orchestrator.services.submission import Submissions
 from stoflow_orchestrator.services.sync_policies import SyncPolicies
@@ -137,6 +142,7 @@ class Engine:
     reaper: Reaper
     retention: Retention
     streams: Streams
+    router: Router
     # Publishes what a transaction beside the committer's left.
     on_commit: Callable[[Publication], None]
 
@@ -176,7 +182,9 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     lifecycle.on_drain("http-server", http_server.stop)
     addresses = ImageAddresses(signatures, settings.image_base_url or f"http://{http_address}")
     _run_engine(engine, lifecycle)
-    creation = _add_servicers(grpc_server, settings, database, pool, engine, hints, images, addresses, clock)
+    creation, sessions = _add_servicers(
+        grpc_server, settings, database, pool, engine, hints, images, addresses, clock
+    )
     planner = Planner(pool, clock)
     lifecycle.background.spawn("listing-updates", ListingUpdates(database, creation, planner, clock).run)
     lifecycle.background.spawn("connection-expiry", ConnectionExpiry(database, clock).run)
@@ -184,6 +192,7 @@ async def start(settings: OrchestratorSettings, lifecycle: Lifecycle) -> None:
     lifecycle.background.spawn("account-syncs", syncs.run)
     erasures = AccountErasures(database, engine.committer, clock)
     lifecycle.background.spawn("account-erasures", erasures.run)
+    lifecycle.background.spawn("sessions", sessions.run)
     grpc_address = await grpc_server.start()
     lifecycle.on_drain("grpc-server", lambda: grpc_server.drain(CALL_GRACE_SECONDS))
     grpc_server.set_serving()
@@ -200,7 +209,8 @@ def _create_engine(
 ) -> Engine:
     streams = Streams(nats.jetstream(), settings.stream_replicas)
     metrics = EngineMetrics(registry)
-    publisher = Publisher(pool, nats, PipelinedPublisher(nats), streams, metrics)
+    router = Router(pool)
+    publisher = Publisher(pool, nats, PipelinedPublisher(nats), streams, router, metrics)
 
     def on_commit(publication: Publication) -> None:
         publisher.publish_soon(publication)
@@ -209,6 +219,12 @@ def _create_engine(
 
     admission = Admission(pool, on_commit)
     committer = Committer(pool, on_commit, publisher.take_acknowledged, metrics, admission.contention)
+
+    async def wait_for_sellers(dispatches: Sequence[Dispatch]) -> None:
+        # One that is not decided, as in an outage, is rung for again and found here once more.
+        await committer.run_all([WaitForSeller(d.job_id, d.task_id, d.number) for d in dispatches])
+
+    router.on_offline = Offline(wait_for_sellers)
     archiver = Archiver(pool, metrics)
     reaper = Reaper(
         pool=pool,
@@ -223,7 +239,7 @@ def _create_engine(
         metrics=metrics,
     )
     retention = Retention(pool, clock, _retention_policy(settings))
-    return Engine(committer, admission, publisher, archiver, reaper, retention, streams, on_commit)
+    return Engine(committer, admission, publisher, archiver, reaper, retention, streams, router, on_commit)
 
 
 def _run_engine(engine: Engine, lifecycle: Lifecycle) -> None:
@@ -252,7 +268,7 @@ def _add_servicers(
     images: ImageStore,
     addresses: ImageAddresses,
     clock: SystemClock,
-) -> JobCreation:
+) -> tuple[JobCreation, SessionService]:
     tenants = TenantDirectory(database)
     box = SecretBox(parse_keys(settings.credentials_keys))
     planner = Planner(pool, clock)
@@ -268,7 +284,25 @@ def _add_servicers(
         JobControl(pool, engine.on_commit, tenants, reading),
     )
     connectors = ConnectorService(
-        pool, engine.committer, engine.admission, engine.streams, planner, addresses, tenants, reader, policy
+        pool,
+        engine.committer,
+        engine.admission,
+        engine.streams,
+        engine.router,
+        planner,
+        addresses,
+        tenants,
+        reader,
+        policy,
+    )
+    pairings = PairingService(database, tenants, box)
+    sessions = SessionService(
+        pool,
+        engine.admission,
+        pairings,
+        engine.router.learn,
+        clock,
+        timedelta(seconds=settings.lease_seconds),
     )
     tenant_service = TenantService(database, create_migration_engine(settings.database_url))
 
@@ -307,7 +341,7 @@ def _add_servicers(
     )
     server.add(
         account_service_pb2_grpc.add_AccountServiceServicer_to_server,
-        AccountServicer(accounts, connections, SyncPolicies(database, tenants)),
+        AccountServicer(accounts, connections, SyncPolicies(database, tenants), pairings),
     )
     server.add(job_service_pb2_grpc.add_JobServiceServicer_to_server, jobs)
     batches = BatchService(tenants, BatchReader(pool), hints, clock)
@@ -328,6 +362,8 @@ def _add_servicers(
             HintService(database),
             ProductListings(database, tenants),
             SyncStates(database, tenants),
+            sessions,
+            pairings,
         ),
     )
     control = JobControl(pool, engine.on_commit, tenants, reading)
@@ -335,7 +371,7 @@ def _add_servicers(
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
         AdminServicer(_create_admin(pool, engine, control)),
     )
-    return creation
+    return creation, sessions
 
 
 async def _open_image_store(settings: OrchestratorSettings, lifecycle: Lifecycle) -> ImageStore:

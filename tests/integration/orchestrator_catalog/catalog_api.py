@@ -51,6 +51,7 @@ from stoflow_orchestrator.services.images import ImageService
 from stoflow_orchestrator.services.listings import ListingService
 from stoflow_orchestrator.services.mappings import MappingService
 from stoflow_orchestrator.services.orders import OrderService
+from stoflow_orchestrator.services.pairings import PairingService
 from stoflow_orchestrator.services.prices import PriceService
 from stoflow_orchestrator.services.product_changes import ProductChanges
 from stoflow_orchestrator.services.product_import import ProductImportService
@@ -150,7 +151,8 @@ class CatalogApi:
             price_service_pb2_grpc.add_PriceServiceServicer_to_server,
             PriceServicer(PriceService(database, directory, snapshots)),
         )
-        servicer = AccountServicer(accounts, connections, SyncPolicies(database, directory))
+        policies, pairings = SyncPolicies(database, directory), PairingService(database, directory, box)
+        servicer = AccountServicer(accounts, connections, policies, pairings)
         server.add(account_service_pb2_grpc.add_AccountServiceServicer_to_server, servicer)
         channel = open_channel(await server.start())
         credentials = CredentialService(database, directory, box)

@@ -16,7 +16,7 @@ from stoflow.catalog.v1.product_service_pb2 import AddProductImageRequest, Impor
 from stoflow.connector.v1 import manifest_pb2
 
 from tests.integration.orchestrator_engine.connector import manifest, step
-from tests.integration.rpc_refusals.world import DAY, TAKEN_SKU, World, as_fields
+from tests.integration.rpc_refusals.world import DAY, PAIRING_TOKEN, TAKEN_SKU, World, as_fields
 
 # The call is answered with OK and changes nothing.
 ANSWERED: Final = "OK"
@@ -36,6 +36,7 @@ NO_EFFECT: Final = "NOT_FOUND EFFECT_NOT_FOUND"
 NO_ORCHESTRATOR: Final = "FAILED_PRECONDITION ORCHESTRATOR_NOT_SET"
 NO_LISTING: Final = "NOT_FOUND LISTING_NOT_FOUND"
 LISTING_LINKED: Final = "FAILED_PRECONDITION LISTING_LINKED"
+NO_PAIRING: Final = "NOT_FOUND PAIRING_NOT_FOUND"
 NO_ORDER: Final = "NOT_FOUND ORDER_NOT_FOUND"
 NO_LEASE: Final = "FAILED_PRECONDITION LEASE_REQUIRED"
 NO_GRANT: Final = "FAILED_PRECONDITION GRANT_LOST"
@@ -128,6 +129,10 @@ def _start(job_id: str, w: World) -> dict[str, Any]:
         "instance_id": w.foreign["job_id"],
         "starts": [{"command": command, "lease_token": w.used_request_id}],
     }
+
+
+def _session(w: World) -> dict[str, Any]:
+    return {"account_id": w.account_id, "epoch": 1}
 
 
 def _report(w: World) -> dict[str, Any]:
@@ -369,6 +374,16 @@ _ACCOUNTS: Final = {
     ),
     "AccountService.GetAccount": Entry(_account, _ACCOUNT_IDS),
     "AccountService.ListAccounts": Entry(_tenant, {"tenant_id": NO_TENANT}),
+    "AccountService.CreatePairingCode": Entry(
+        _account_call,
+        _ACCOUNT_IDS,
+        {"no browser": (_account_call, "FAILED_PRECONDITION PAIRING_NOT_SUPPORTED")},
+    ),
+    "AccountService.ListPairings": Entry(_account, _ACCOUNT_IDS),
+    "AccountService.RevokePairing": Entry(
+        lambda w: as_fields(**_tenant(w), pairing_id=w.pairing_id),
+        {"tenant_id": NO_TENANT, "pairing_id": NO_PAIRING},
+    ),
 }
 _JOBS: Final = {
     "JobService.CreateJob": Entry(
@@ -527,6 +542,59 @@ _CONNECTORS: Final = {
             "tenant_id": NO_TENANT,
             **dict.fromkeys(("instance_id", "job_id", "task_id", "lease_token"), NO_LEASE),
         },
+    ),
+    "ConnectorService.VerifyPairing": Entry(
+        lambda w: {
+            "instance_id": w.instance_id,
+            "marketplace": w.marketplace,
+            "token": "t" * 40,
+            "client_id": w.used_request_id,
+        },
+        {"instance_id": CHOSEN, "marketplace": NO_PAIRING, "client_id": NO_PAIRING},
+        {
+            "no such code": (
+                lambda w: {
+                    "instance_id": w.instance_id,
+                    "marketplace": w.marketplace,
+                    "code": "AAAA-AAAA",
+                    "token": "t" * 40,
+                    "client_id": w.used_request_id,
+                },
+                NO_PAIRING,
+            )
+        },
+    ),
+    "ConnectorService.DropPairing": Entry(
+        lambda w: {"instance_id": w.instance_id, "pairing_id": w.used_request_id, "token": "t" * 40},
+        {"instance_id": ANSWERED, "pairing_id": ANSWERED},
+    ),
+    "ConnectorService.AcquireSession": Entry(
+        lambda w: {
+            "instance_id": w.instance_id,
+            "pairing_id": w.pairing_id,
+            "token": PAIRING_TOKEN,
+            "remote_user_id": "1001",
+        },
+        {"instance_id": "FAILED_PRECONDITION CONNECTOR_NOT_REGISTERED", "pairing_id": NO_PAIRING},
+    ),
+    "ConnectorService.RenewSessions": Entry(
+        lambda w: {"instance_id": w.instance_id, "sessions": [_session(w)]},
+        {"instance_id": ANSWERED, "sessions.account_id": ANSWERED},
+    ),
+    "ConnectorService.ReleaseSession": Entry(
+        lambda w: {"instance_id": w.instance_id, "session": _session(w)},
+        {"instance_id": ANSWERED, "session.account_id": ANSWERED},
+    ),
+    "ConnectorService.StopAccount": Entry(
+        lambda w: {
+            "instance_id": w.instance_id,
+            **_account(w),
+            "reason": "ACCOUNT_STOP_REASON_NEEDS_HUMAN",
+        },
+        {**_ACCOUNT_IDS, "instance_id": CHOSEN},
+    ),
+    "ConnectorService.ResumeStoppedAccount": Entry(
+        lambda w: {"instance_id": w.instance_id, **_account(w)}, {**_ACCOUNT_IDS, "instance_id": CHOSEN}
     ),
 }
 _ADMIN: Final = {

@@ -24,6 +24,7 @@ from tests.support.orchestrator import OrchestratorProcess, Stubs
 SETTLE_SECONDS = 2.0
 QUIET_TIMEOUT_SECONDS = 30.0
 DAY = {"seconds": 86_400}
+PAIRING_TOKEN = "p" * 40
 TAKEN_SKU = "taken"
 
 Snapshot = Mapping[str, str]
@@ -55,6 +56,7 @@ class World:
     order_id: str = ""
     # A generation of statistics that a rebuild made.
     rebuild: int = 2
+    pairing_id: str = ""
     # Ids of the other tenant's things, by the name of the field that takes them.
     foreign: dict[str, str] = field(default_factory=dict)
     foreign_tenant_id: int = 0
@@ -138,6 +140,8 @@ async def _fill_shops(world: World, shop: Shop, other: Shop) -> None:
         world.rebuild,
         world.used_request_id,
     )
+    world.pairing_id = await _add_pairing(shop, PAIRING_TOKEN)
+    world.foreign["pairing_id"] = await _add_pairing(other, "o" * 40)
     for tenant_id in (0, shop.tenant_id):
         await shop.query(
             "INSERT INTO public.mutation_requests (tenant_id, request_id, method, body_sha256, result_id)"
@@ -211,6 +215,16 @@ async def _add_order(shop: Shop, tenant_id: int) -> str:
         *(shop.marketplace, shop.account_id),
     )
     return str(order_id)
+
+
+async def _add_pairing(shop: Shop, token: str) -> str:
+    ((pairing_id,),) = await shop.query(
+        "INSERT INTO public.pairings (pairing_id, tenant_id, account_id, marketplace, token_sha256, client_id,"
+        " client_name) VALUES (gen_random_uuid(), %s, %s, %s, sha256(%s::bytea), gen_random_uuid(), 'Browser')"
+        " RETURNING pairing_id::text",
+        *(shop.tenant_id, shop.account_id, shop.marketplace, token.encode()),
+    )
+    return str(pairing_id)
 
 
 async def _add_foreign(world: World, shop: Shop) -> None:

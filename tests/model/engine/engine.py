@@ -28,6 +28,7 @@ from stoflow_orchestrator.engine.pool import HOT_PATH_SETTINGS
 from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
 from stoflow_orchestrator.engine.publisher import Publisher
 from stoflow_orchestrator.engine.reaper import Reaper
+from stoflow_orchestrator.engine.routing import Router
 from stoflow_orchestrator.messaging.hints import JobHints
 from stoflow_orchestrator.messaging.streams import Streams
 from stoflow_orchestrator.migrations.runner import upgrade_public
@@ -70,7 +71,7 @@ class MemoryPublisher(Publisher):
     ):
         client = Client()
         streams = Streams(client.jetstream(), 1)
-        super().__init__(pool, client, PipelinedPublisher(client), streams, metrics)
+        super().__init__(pool, client, PipelinedPublisher(client), streams, Router(pool), metrics)
         self.delivered = delivered
 
     def publish_waiting(self) -> None:
@@ -183,6 +184,7 @@ class Engine:
             self.committer,
             self.admission,
             self.publisher.streams,
+            self.publisher.router,
             Planner(place.pool, clock),
             images,
             place.tenants,

@@ -27,10 +27,11 @@ from stoflow_connector_sdk.errors import (
     RateLimitedError,
     RateLimitScope,
     RetryableError,
+    SellerOfflineError,
     StopRequestedError,
     Violation,
 )
-from stoflow_connector_sdk.handlers import BaseJobHandler, DirectAPIJobHandler
+from stoflow_connector_sdk.handlers import BaseJobHandler, DirectAPIJobHandler, VintedJobHandler
 from stoflow_connector_sdk.http.catalogue import CatalogueImages
 from stoflow_connector_sdk.http.client import MarketplaceHttpClient
 from stoflow_connector_sdk.http.failures import raise_for_common_status, retry_after_seconds
@@ -39,8 +40,9 @@ from stoflow_connector_sdk.http.rates import Rate
 from stoflow_connector_sdk.http.transport import effect_after, effect_so_far
 from stoflow_connector_sdk.lease import Lease
 from stoflow_connector_sdk.results import Absent, FollowUp, Found, ProbeResult, TaskResult, Unclear
+from stoflow_connector_sdk.sessions import Gateway, SessionClient
 from stoflow_connector_sdk.settings import ConnectorSettings
-from stoflow_connector_sdk.specs import Once, Priority, TaskSpec
+from stoflow_connector_sdk.specs import ConnectionKind, Once, Priority, Routing, TaskSpec
 from stoflow_connector_sdk.task import (
     AccountListing,
     EffectGrant,
@@ -62,6 +64,7 @@ __all__ = [
     "CatalogueImages",
     "CodeExchanger",
     "ConnectedAccount",
+    "ConnectionKind",
     "ConnectorDefinition",
     "ConnectorError",
     "ConnectorSettings",
@@ -73,6 +76,7 @@ __all__ = [
     "ErrorClass",
     "FollowUp",
     "Found",
+    "Gateway",
     "Hint",
     "HintKind",
     "Lease",
@@ -97,6 +101,9 @@ __all__ = [
     "RateLimiter",
     "RefreshedTokens",
     "RetryableError",
+    "Routing",
+    "SellerOfflineError",
+    "SessionClient",
     "StopRequestedError",
     "SyncState",
     "TaskContext",
@@ -105,6 +112,7 @@ __all__ = [
     "TaskSpec",
     "TokenRefresher",
     "Unclear",
+    "VintedJobHandler",
     "Violation",
     "WebhookAnswer",
     "WebhookEndpoint",

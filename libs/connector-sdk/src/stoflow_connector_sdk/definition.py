@@ -13,6 +13,8 @@ from stoflow_connector_sdk.credentials import CodeExchanger, OAuthDescription, T
 from stoflow_connector_sdk.errors import DefinitionError
 from stoflow_connector_sdk.handlers import BaseJobHandler
 from stoflow_connector_sdk.manifest import build_manifest, definition_problems
+from stoflow_connector_sdk.sessions import Gateway
+from stoflow_connector_sdk.specs import ConnectionKind
 from stoflow_connector_sdk.webhooks import WebhookEndpoint
 
 
@@ -35,6 +37,9 @@ class ConnectorDefinition:
             other: `{"category": {"clothing/women/dresses": "63861"}, "condition": {"VERY_GOOD": "..."}}`.
         closers: Called at the end, such as `client.aclose`.
         webhooks: Where the marketplace sends notifications.
+        connection: How sellers connect accounts.
+        max_jobs_per_account: How many jobs of a new account may be admitted at once; 0 for no limit.
+        gateway: Where sellers' browsers connect; None for a marketplace without them.
     """
 
     marketplace: str
@@ -49,6 +54,9 @@ class ConnectorDefinition:
     default_mappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     closers: Sequence[Callable[[], Awaitable[None]]] = ()
     webhooks: Sequence[WebhookEndpoint] = ()
+    connection: ConnectionKind = ConnectionKind.OAUTH
+    max_jobs_per_account: int = 0
+    gateway: Gateway | None = None
 
     @cached_property
     def all_handlers(self) -> Sequence[BaseJobHandler]:

@@ -7,7 +7,8 @@
     ├── RateLimitedError          the job waits `retry_after_seconds` and burns no retry
     ├── AuthRequiredError         the account's jobs wait until the seller connects it again
     ├── PermanentError            no attempt can succeed until the input changes; lists every violation
-    └── NeedsHumanError           nobody but a person can tell what happened; the job waits
+    ├── NeedsHumanError           nobody but a person can tell what happened; the job waits
+    └── SellerOfflineError        the seller's browser is away; the job waits until it is back and burns no retry
 
     DefinitionError               the connector itself is wrong: it does not start
 
@@ -52,6 +53,7 @@ class ErrorClass(enum.IntEnum):
     AUTH_REQUIRED = 3
     PERMANENT = 4
     NEEDS_HUMAN = 5
+    SELLER_OFFLINE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,12 @@ class NeedsHumanError(ConnectorError):
     """Only a person can tell what happened at the marketplace, or go on."""
 
     error_class = ErrorClass.NEEDS_HUMAN
+
+
+class SellerOfflineError(ConnectorError):
+    """The seller's browser, which would perform the step, is away."""
+
+    error_class = ErrorClass.SELLER_OFFLINE
 
 
 class DefinitionError(Exception):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from stoflow_connector_sdk.errors import ConnectorError, DefinitionError, EffectOutcome, NeedsHumanError
 from stoflow_connector_sdk.resolution import ProbeMethod, ResolvedTask, resolve
 from stoflow_connector_sdk.results import Absent, Found, TaskResult, Unclear
-from stoflow_connector_sdk.specs import Priority, TaskSpec
+from stoflow_connector_sdk.specs import Priority, Routing, TaskSpec
 from stoflow_connector_sdk.task import EffectMode, TaskContext
 
 
@@ -25,6 +25,7 @@ class BaseJobHandler(ABC):
         default_priority: Priority of a job that names none.
         default_max_retries: Retries of a job that names none.
         expire_after_seconds: How long after its creation, or the time before which it may not start, a job expires.
+        routing: Which instance its commands go to.
     """
 
     action: ClassVar[str]
@@ -34,6 +35,7 @@ class BaseJobHandler(ABC):
     default_priority: ClassVar[Priority] = Priority.NORMAL
     default_max_retries: ClassVar[int] = 3
     expire_after_seconds: ClassVar[float] = 86_400
+    routing: ClassVar[Routing] = Routing.ANY
 
     @abstractmethod
     def get_service(self) -> object:
@@ -79,6 +81,12 @@ class BaseJobHandler(ABC):
 
 class DirectAPIJobHandler(BaseJobHandler):
     """A handler whose service calls the marketplace's HTTP API itself, through MarketplaceHttpClient."""
+
+
+class VintedJobHandler(BaseJobHandler):
+    """A handler whose service acts through the seller's own browser, at the instance that holds its connection."""
+
+    routing: ClassVar[Routing] = Routing.SESSION
 
 
 async def _probe_first(probe: ProbeMethod, task: TaskContext) -> TaskResult | None:

@@ -15,7 +15,7 @@ from stoflow.jobs.v1 import job_pb2
 from stoflow_connector_sdk.connection import CONNECT_ACTION
 from stoflow_connector_sdk.handlers import BaseJobHandler
 from stoflow_connector_sdk.resolution import resolve
-from stoflow_connector_sdk.specs import TaskSpec
+from stoflow_connector_sdk.specs import ConnectionKind, Routing, TaskSpec
 
 if TYPE_CHECKING:
     from stoflow_connector_sdk.definition import ConnectorDefinition
@@ -36,6 +36,11 @@ def build_manifest(definition: "ConnectorDefinition") -> manifest_pb2.Manifest:
             for attribute, values in sorted(definition.default_mappings.items())
             for key, value in sorted(values.items())
         ],
+        # Left out where they are the usual ones, so that the content of earlier versions stays the same.
+        connection=manifest_pb2.Connection.ValueType(
+            0 if definition.connection is ConnectionKind.OAUTH else definition.connection
+        ),
+        max_jobs_per_account=definition.max_jobs_per_account,
     )
     if definition.oauth is not None:
         oauth = manifest.oauth
@@ -145,6 +150,7 @@ def _action(handler: BaseJobHandler) -> manifest_pb2.ActionSpec:
         default_max_retries=handler.default_max_retries,
         expire_after=_duration(handler.expire_after_seconds),
         tasks=[_task(spec) for spec in handler.create_tasks()],
+        routing=manifest_pb2.Routing.ValueType(0 if handler.routing is Routing.ANY else handler.routing),
     )
 
 

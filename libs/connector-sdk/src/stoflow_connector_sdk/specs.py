@@ -14,6 +14,24 @@ class Priority(enum.IntEnum):
     LOW = 4
 
 
+class Routing(enum.IntEnum):
+    """Which instance an action's commands go to; the numbers are those of stoflow.connector.v1.Routing."""
+
+    ANY = 1
+    """Whichever has a free slot."""
+    SESSION = 2
+    """The one that holds the session of the account's browser; without one the job waits."""
+
+
+class ConnectionKind(enum.IntEnum):
+    """How sellers connect accounts; the numbers are those of stoflow.connector.v1.Connection."""
+
+    OAUTH = 1
+    """The account has the tokens that the marketplace's OAuth gave."""
+    BROWSER = 2
+    """The account has no credentials: a browser that the seller paired acts in the seller's own session."""
+
+
 @dataclass(frozen=True, slots=True)
 class Once:
     """An effect that must happen once for one (account, product, site).

@@ -4,7 +4,7 @@ import asyncio
 import enum
 import hashlib
 from base64 import b32encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -171,10 +171,12 @@ class ListingSource(Protocol):
 class AttemptState:
     """What changes during an attempt: whether to stop, and whether the marketplace may have acted already."""
 
-    __slots__ = ("_stop", "possible_effects", "stop_reason")
+    __slots__ = ("_stop", "on_reported", "possible_effects", "stop_reason")
 
     def __init__(self) -> None:
         self.stop_reason = ""
+        # Called once the orchestrator has answered the attempt's report.
+        self.on_reported: list[Callable[[], None]] = []
         self.possible_effects = 0
         self._stop: asyncio.Event | None = None
 
@@ -357,6 +359,12 @@ class TaskContext:
             sleeper.cancel()
             stopper.cancel()
         self.raise_if_stopped()
+
+    def when_reported(self, callback: Callable[[], None]) -> None:
+        """Has something done once the orchestrator has answered this attempt's report: what the report rests on may be
+        forgotten then, and not before. Not called when the report is given up.
+        """
+        self.state.on_reported.append(callback)
 
     def raise_if_stopped(self) -> None:
         """Ends the attempt when the job was cancelled or paused.

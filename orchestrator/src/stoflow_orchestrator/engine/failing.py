@@ -87,5 +87,8 @@ def _wait_for_retry(
         case failure_pb2.ERROR_CLASS_NEEDS_HUMAN:
             until = changes.now + FOREVER
             moves.wait(changes, job, WaitReason.NEEDS_HUMAN, until, task=task, failure=stored)
+        case failure_pb2.ERROR_CLASS_SELLER_OFFLINE:
+            until = changes.now + FOREVER
+            moves.wait(changes, job, WaitReason.SELLER_OFFLINE, until, task=task, failure=stored)
         case other:
             raise ValueError(f"a report with error class {other} passed validation")

@@ -23,6 +23,7 @@ from stoflow.connector.v1 import task_pb2
 from stoflow_orchestrator.engine.changes import Dispatch
 from stoflow_orchestrator.engine.metrics import EngineMetrics
 from stoflow_orchestrator.engine.publication import OutgoingEvents, Publication
+from stoflow_orchestrator.engine.routing import Router
 from stoflow_orchestrator.messaging.hints import JOBS_SUBJECT, directives_subject, encode_hint
 from stoflow_orchestrator.messaging.streams import Streams, tasks_subject
 from stoflow_orchestrator.repositories import outbox as outbox_repository
@@ -44,6 +45,7 @@ class Publisher:
     client: Client
     jetstream: PipelinedPublisher
     streams: Streams
+    router: Router
     metrics: EngineMetrics
     _dispatches: list[Dispatch] = field(default_factory=list)
     _events: list[OutgoingEvents] = field(default_factory=list)
@@ -131,18 +133,19 @@ class Publisher:
             log.warning("hints_not_sent", error=repr(error))
 
     async def _publish(self, dispatches: Sequence[Dispatch], events: Sequence[OutgoingEvents]) -> None:
-        messages = [_command_message(dispatch) for dispatch in dispatches]
+        routed = await self.router.route(dispatches)
+        messages = [_command_message(dispatch, route) for dispatch, route in routed]
         messages += [OutgoingMessage(e.subject, e.payload, str(e.message_id)) for e in events]
         if not messages:
             return
         outcomes = await self.jetstream.publish(messages)
         if any(isinstance(outcome, NoStreamResponseError) for outcome in outcomes):
             outcomes = await self._publish_again({d.marketplace for d in dispatches}, messages, outcomes)
-        for event, outcome in zip(events, outcomes[len(dispatches) :], strict=True):
+        for event, outcome in zip(events, outcomes[len(routed) :], strict=True):
             if outcome is None:
                 self._acknowledged.append(event.message_id)
         failed = [outcome for outcome in outcomes if outcome is not None]
-        self._count(outcomes, len(dispatches))
+        self._count(outcomes, len(routed))
         if failed:
             log.warning("messages_not_published", failed=len(failed), of=len(messages), error=repr(failed[0]))
 
@@ -163,7 +166,7 @@ class Publisher:
         return await self.jetstream.publish(messages)
 
 
-def _command_message(dispatch: Dispatch) -> OutgoingMessage:
+def _command_message(dispatch: Dispatch, route: str) -> OutgoingMessage:
     command = task_pb2.TaskCommand(
         tenant_id=dispatch.tenant_id,
         job_id=str(dispatch.job_id),
@@ -171,7 +174,7 @@ def _command_message(dispatch: Dispatch) -> OutgoingMessage:
         dispatch=dispatch.number,
     )
     return OutgoingMessage(
-        subject=tasks_subject(dispatch.marketplace),
+        subject=tasks_subject(dispatch.marketplace, route),
         payload=command.SerializeToString(),
         message_id=f"{dispatch.task_id}:{dispatch.number}",
     )

@@ -29,6 +29,8 @@ DAY_SECONDS = 86_400
 DUPLICATE_WINDOW_SECONDS = 120
 # A command taken but never answered for comes again; by then the reaper has mostly rung anew.
 ACK_WAIT_SECONDS = 30
+# How long the consumer of an instance outlives it.
+INSTANCE_CONSUMER_SECONDS = 600.0
 
 
 def tasks_stream(marketplace: str) -> str:
@@ -75,9 +77,19 @@ class Streams:
             num_replicas=self.replicas,
         )
         await ensure_stream(self.jetstream, stream)
+        await self._ensure_consumer(marketplace, DEFAULT_ROUTE, None)
+
+    async def ensure_instance(self, marketplace: str, instance_id: str) -> None:
+        """Makes an instance's own consumer exist, beside that of the default route; it vanishes some time after it."""
+        await self._ensure_consumer(marketplace, instance_id, INSTANCE_CONSUMER_SECONDS)
+
+    async def _ensure_consumer(
+        self, marketplace: str, route: str, inactive_threshold_seconds: float | None
+    ) -> None:
         consumer = ConsumerConfig(
-            durable_name=DEFAULT_ROUTE,
-            filter_subject=tasks_subject(marketplace),
+            durable_name=route,
+            filter_subject=tasks_subject(marketplace, route),
+            inactive_threshold=inactive_threshold_seconds,
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_SECONDS,

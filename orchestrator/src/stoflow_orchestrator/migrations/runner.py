@@ -28,6 +28,7 @@ from stoflow_orchestrator.models import (
     live,
     reference,
     results,
+    session,
     tenancy,
 )
 from stoflow_orchestrator.models.base import TENANT_SCHEMA, PublicBase, TenantBase
@@ -46,6 +47,7 @@ MODELS = (
     live,
     reference,
     results,
+    session,
     tenancy,
 )
 LOCK_TIMEOUT = "5s"

@@ -75,6 +75,8 @@ class AccountGate(PublicBase):
     connect_until: Mapped[datetime | None]
     # Until when the marketplace's limit holds its jobs back; null or past when it does not.
     rate_limit_time: Mapped[datetime | None]
+    # Why its browser stopped it, while it is not CONNECTED; null when nothing did.
+    stop_reason: Mapped[str | None]
     # Greatest number of its jobs admitted at once; null for no limit of its own.
     max_admitted_jobs: Mapped[int | None]
     # Not null while an operator holds its jobs back.

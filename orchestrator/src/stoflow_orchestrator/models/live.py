@@ -89,6 +89,11 @@ class LiveJob(PublicBase):
             "manifest_version",
             postgresql_where=text("state = 'PENDING' AND wait_reason = 'CONNECTOR_UNAVAILABLE'"),
         ),
+        Index(
+            "ix_live_jobs_offline",
+            "account_id",
+            postgresql_where=text("state = 'PENDING' AND wait_reason = 'SELLER_OFFLINE'"),
+        ),
         # What uq_live_jobs_subject leaves out.
         Index(
             "ix_live_jobs_duplicates",

@@ -36,6 +36,7 @@ def _accounts() -> Select[*tuple[Any, ...]]:
         case((AccountGate.rate_limit_time > func.now(), AccountGate.rate_limit_time)).label(
             "rate_limit_time"
         ),
+        AccountGate.stop_reason,
     ).join(AccountGate, AccountGate.account_id == Account.account_id)
     return accounts
 
@@ -57,6 +58,7 @@ class AccountRepository:
         *,
         state: str = "CONNECTED",
         remote_account_id: str = "",
+        max_admitted_jobs: int | None = None,
     ) -> UUID | None:
         """Inserts an account and its gate.
 
@@ -69,7 +71,7 @@ class AccountRepository:
             marketplace=account["marketplace"],
             state=state,
             remote_account_id=remote_account_id,
-            max_admitted_jobs=None,
+            max_admitted_jobs=max_admitted_jobs,
         )
         inserted = await self._connection.execute(
             gate.on_conflict_do_nothing().returning(AccountGate.account_id)
@@ -200,9 +202,9 @@ class AccountRepository:
         )
         return updated.first() is not None
 
-    async def set_state(self, account_id: UUID, state: str) -> None:
+    async def set_state(self, account_id: UUID, state: str, stop_reason: str | None = None) -> None:
         """Sets CONNECTED, just authorized, or RECONNECT_REQUIRED, for callers and for admission alike."""
-        gate: dict[str, Any] = {"state": state}
+        gate: dict[str, Any] = {"state": state, "stop_reason": stop_reason}
         if state == "CONNECTED":
             gate["connect_time"] = func.clock_timestamp()
             gate["connect_until"] = None

@@ -27,9 +27,18 @@ from stoflow.accounts.v1.account_service_pb2 import (
     SetSyncPolicyResponse,
 )
 from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceServicer
+from stoflow.accounts.v1.pairing_pb2 import (
+    CreatePairingCodeRequest,
+    CreatePairingCodeResponse,
+    ListPairingsRequest,
+    ListPairingsResponse,
+    RevokePairingRequest,
+    RevokePairingResponse,
+)
 
 from stoflow_orchestrator.services.accounts import AccountService
 from stoflow_orchestrator.services.connections import ConnectionService
+from stoflow_orchestrator.services.pairings import PairingService
 from stoflow_orchestrator.services.sync_policies import SyncPolicies
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -39,11 +48,16 @@ class AccountServicer(AccountServiceServicer):
     """Serves AccountService."""
 
     def __init__(
-        self, accounts: AccountService, connections: ConnectionService, policies: SyncPolicies
+        self,
+        accounts: AccountService,
+        connections: ConnectionService,
+        policies: SyncPolicies,
+        pairings: PairingService,
     ) -> None:
         self._accounts = accounts
         self._connections = connections
         self._policies = policies
+        self._pairings = pairings
 
     async def CreateAccount(self, request: CreateAccountRequest, context: _Context) -> CreateAccountResponse:
         return CreateAccountResponse(account=await self._accounts.create(request))
@@ -79,3 +93,15 @@ class AccountServicer(AccountServiceServicer):
 
     async def ListAccounts(self, request: ListAccountsRequest, context: _Context) -> ListAccountsResponse:
         return await self._accounts.list(request)
+
+    async def CreatePairingCode(
+        self, request: CreatePairingCodeRequest, context: _Context
+    ) -> CreatePairingCodeResponse:
+        return await self._pairings.create_code(request)
+
+    async def ListPairings(self, request: ListPairingsRequest, context: _Context) -> ListPairingsResponse:
+        return await self._pairings.list(request)
+
+    async def RevokePairing(self, request: RevokePairingRequest, context: _Context) -> RevokePairingResponse:
+        await self._pairings.revoke(request)
+        return RevokePairingResponse()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import grpc.aio
 from stoflow.connector.v1 import connector_service_pb2 as rpc
-from stoflow.connector.v1 import connector_service_pb2_grpc
+from stoflow.connector.v1 import connector_service_pb2_grpc, session_pb2
 
 from stoflow_orchestrator.messages.product_listing import product_listing_message
 from stoflow_orchestrator.messages.times import set_timestamp
@@ -16,7 +16,9 @@ from stoflow_orchestrator.services.authorizations import AuthorizationService
 from stoflow_orchestrator.services.connectors import ConnectorService
 from stoflow_orchestrator.services.credentials import CredentialService
 from stoflow_orchestrator.services.hints import HintService
+from stoflow_orchestrator.services.pairings import PairingService
 from stoflow_orchestrator.services.product_listings import LeaseHolder, ProductListings
+from stoflow_orchestrator.services.sessions import SessionService
 from stoflow_orchestrator.services.sync_state import SyncStates
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -33,6 +35,8 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         hints: HintService,
         listings: ProductListings,
         syncs: SyncStates,
+        sessions: SessionService,
+        pairings: PairingService,
     ) -> None:
         self._connectors = connectors
         self._credentials = credentials
@@ -40,6 +44,8 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         self._hints = hints
         self._listings = listings
         self._syncs = syncs
+        self._sessions = sessions
+        self._pairings = pairings
 
     async def RegisterConnector(
         self, request: rpc.RegisterConnectorRequest, context: Context
@@ -99,6 +105,45 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         for row in state.listings:
             response.listings.add(remote_id=row.remote_id, sku=row.sku)
         return response
+
+    async def VerifyPairing(
+        self, request: session_pb2.VerifyPairingRequest, context: Context
+    ) -> session_pb2.VerifyPairingResponse:
+        return await self._pairings.verify(request)
+
+    async def DropPairing(
+        self, request: session_pb2.DropPairingRequest, context: Context
+    ) -> session_pb2.DropPairingResponse:
+        await self._pairings.drop(UUID(request.pairing_id), request.token)
+        return session_pb2.DropPairingResponse()
+
+    async def AcquireSession(
+        self, request: session_pb2.AcquireSessionRequest, context: Context
+    ) -> session_pb2.AcquireSessionResponse:
+        return await self._sessions.acquire(request)
+
+    async def RenewSessions(
+        self, request: session_pb2.RenewSessionsRequest, context: Context
+    ) -> session_pb2.RenewSessionsResponse:
+        return await self._sessions.renew(request)
+
+    async def ReleaseSession(
+        self, request: session_pb2.ReleaseSessionRequest, context: Context
+    ) -> session_pb2.ReleaseSessionResponse:
+        await self._sessions.release(request)
+        return session_pb2.ReleaseSessionResponse()
+
+    async def StopAccount(
+        self, request: session_pb2.StopAccountRequest, context: Context
+    ) -> session_pb2.StopAccountResponse:
+        await self._sessions.stop(request)
+        return session_pb2.StopAccountResponse()
+
+    async def ResumeStoppedAccount(
+        self, request: session_pb2.ResumeStoppedAccountRequest, context: Context
+    ) -> session_pb2.ResumeStoppedAccountResponse:
+        await self._sessions.resume(request)
+        return session_pb2.ResumeStoppedAccountResponse()
 
 
 def _lease_holder(request: rpc.GetListingsRequest | rpc.GetSyncStateRequest) -> LeaseHolder:

@@ -18,7 +18,7 @@ from stoflow.accounts.v1.account_service_pb2 import (
     ListAccountsResponse,
     ReconnectAccountRequest,
 )
-from stoflow.connector.v1.manifest_pb2 import Manifest
+from stoflow.connector.v1.manifest_pb2 import CONNECTION_BROWSER, Manifest
 from uuid_utils.compat import uuid7
 
 from stoflow_orchestrator.messages.account import account_message
@@ -50,6 +50,9 @@ log = get_logger(__name__)
 CONNECT_ACTION = "connect"
 # Settings travel with every task of the account.
 MAX_SETTINGS_BYTES = 64 * 1024
+
+# Of an account that a browser acts for.
+NO_CREDENTIALS = b""
 
 ResumeJobs = Callable[[UUID], Awaitable[None]]
 """Lets an account's jobs that wait with ACCOUNT_RECONNECT_REQUIRED go on; the account is CONNECTED by then."""
@@ -98,13 +101,14 @@ class AccountService:
     async def _insert(
         self, connection: AsyncConnection, account_id: UUID, request: CreateAccountRequest
     ) -> None:
+        manifest = await newest_manifest(connection, request.marketplace)
         expire_time, violations = _expire_time(request.credentials)
+        violations += _connection_violations(manifest, request)
         # First: schemas are for values that JSON knows.
         violations += storable_violations(request)
         settings: dict[str, Any] = {}
         if not violations:
             settings = MessageToDict(request.settings)
-        manifest = await newest_manifest(connection, request.marketplace)
         if not violations:
             violations = settings_violations(manifest, settings)
         if violations:
@@ -115,11 +119,16 @@ class AccountService:
             "display_name": request.display_name,
             "sites": list(request.sites),
             "settings": settings,
-            "credentials": self._seal(request.tenant_id, account_id, request.credentials),
+            "credentials": NO_CREDENTIALS
+            if is_browser(manifest)
+            else self._seal(request.tenant_id, account_id, request.credentials),
             "access_token_expire_time": expire_time,
         }
         other = await AccountRepository(connection).insert(
-            request.tenant_id, account, remote_account_id=request.remote_account_id
+            request.tenant_id,
+            account,
+            remote_account_id=request.remote_account_id,
+            max_admitted_jobs=manifest.max_jobs_per_account or None,
         )
         if other is not None:
             raise remote_account_exists(other)
@@ -162,6 +171,9 @@ class AccountService:
         account = await get_account(connection, account_id)
         if account.state == "ERASED":
             raise account_not_connected(account)
+        if is_browser(await newest_manifest(connection, account.marketplace)):
+            text = "a browser acts for this account: its seller lets it go on there"
+            raise InvalidArgumentError([FieldViolation("credentials", text)])
         sealed = self._seal(request.tenant_id, account_id, request.credentials)
         await CredentialRepository(connection).replace(account_id, sealed, expire_time)
         await accounts.set_state(account_id, "CONNECTED")
@@ -234,6 +246,11 @@ def remote_account_exists(account_id: UUID) -> AlreadyExistsError:
     )
 
 
+def is_browser(manifest: Manifest) -> bool:
+    """Tells whether a marketplace's accounts are reached through the seller's browser and have no credentials."""
+    return manifest.connection == CONNECTION_BROWSER
+
+
 def account_not_found(account_id: UUID) -> NotFoundError:
     """Makes the error for an account that the tenant does not have."""
     return NotFoundError(
@@ -267,6 +284,14 @@ def settings_violations(manifest: Manifest, settings: dict[str, Any]) -> list[Fi
             FieldViolation("settings", f"must not be larger than {MAX_SETTINGS_BYTES // 1024} KiB as JSON")
         ]
     return schema_violations(manifest.account_settings_schema, settings, "settings")
+
+
+def _connection_violations(manifest: Manifest, request: CreateAccountRequest) -> list[FieldViolation]:
+    has_credentials = request.HasField("credentials")
+    if is_browser(manifest):
+        text = "must be absent: a browser acts for accounts of this marketplace"
+        return [FieldViolation("credentials", text)] if has_credentials else []
+    return [] if has_credentials else [FieldViolation("credentials", "value is required", "required")]
 
 
 def _expire_time(credentials: OAuthCredentials) -> tuple[datetime | None, list[FieldViolation]]:

@@ -15,7 +15,7 @@ from jsonschema.exceptions import SchemaError
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from stoflow.connector.v1 import connector_service_pb2 as rpc
-from stoflow.connector.v1.manifest_pb2 import Manifest
+from stoflow.connector.v1.manifest_pb2 import ROUTING_SESSION, Manifest
 from stoflow.connector.v1.task_pb2 import TaskAssignment
 
 from stoflow_orchestrator.engine.admission import Admission
@@ -25,11 +25,13 @@ from stoflow_orchestrator.engine.committer import Committer
 from stoflow_orchestrator.engine.late_effects import keep_late_remote_id
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.engine.records import base_version
+from stoflow_orchestrator.engine.routing import Router
 from stoflow_orchestrator.lifecycle import JobState
 from stoflow_orchestrator.messaging.hints import directives_subject
 from stoflow_orchestrator.messaging.streams import DEFAULT_ROUTE, Streams, tasks_stream
 from stoflow_orchestrator.repositories import connector as connector_repository
 from stoflow_orchestrator.repositories import live as live_repository
+from stoflow_orchestrator.repositories import session as session_repository
 from stoflow_orchestrator.repositories.job import JobReader
 from stoflow_orchestrator.services.image_addresses import ImageAddresses
 from stoflow_orchestrator.services.planning import Planner
@@ -81,6 +83,7 @@ class ConnectorService:
         committer: Committer,
         admission: Admission,
         streams: Streams,
+        router: Router,
         planner: Planner,
         images: ImageAddresses,
         tenants: TenantDirectory,
@@ -91,6 +94,7 @@ class ConnectorService:
         self._committer = committer
         self._admission = admission
         self._streams = streams
+        self._router = router
         self._planner = planner
         self._images = images
         self._tenants = tenants
@@ -104,19 +108,25 @@ class ConnectorService:
             raise InvalidArgumentError(violations, reason="MANIFEST_INVALID")
         with unavailable_when_unreachable():
             versions = await self._store(request)
+        session_actions = [a.name for a in manifest.actions if a.routing == ROUTING_SESSION]
+        consumers = [DEFAULT_ROUTE]
         try:
             await self._streams.ensure_marketplace(manifest.marketplace)
+            if session_actions:
+                await self._streams.ensure_instance(manifest.marketplace, request.instance_id)
+                consumers.append(request.instance_id)
         except nats.errors.Error as error:
             raise UnavailableError(
                 "NATS does not answer; register again.", retry_after_seconds=1.0
             ) from error
         self._planner.forget(manifest.marketplace)
+        self._router.learn_marketplace(manifest.marketplace, session_actions)
         with unavailable_when_unreachable():
             await self._admission.resume_supported(manifest.marketplace, versions)
         self._admission.stir([manifest.marketplace])
         response = rpc.RegisterConnectorResponse(
             stream=tasks_stream(manifest.marketplace),
-            consumers=[DEFAULT_ROUTE],
+            consumers=consumers,
             directives_subject=directives_subject(manifest.marketplace, UUID(request.instance_id)),
         )
         response.lease.FromTimedelta(self._policy.lease)
@@ -162,6 +172,11 @@ class ConnectorService:
                 request.slots,
                 self._policy.registration_ttl,
             )
+            await session_repository.save_route(
+                connection,
+                manifest.marketplace,
+                [action.name for action in manifest.actions if action.routing == ROUTING_SESSION],
+            )
         return versions
 
     async def start(self, request: rpc.StartTasksRequest) -> rpc.StartTasksResponse:
@@ -194,15 +209,7 @@ class ConnectorService:
                 cursor = await connector_repository.load_instances(connection, [instance_id])
                 known = await connector_repository.read_instances(cursor)
         if not known:
-            message = (
-                "This connector instance is not registered, or its registration expired: register again."
-            )
-            raise FailedPreconditionError(
-                message,
-                reason="CONNECTOR_NOT_REGISTERED",
-                metadata={"instance_id": str(instance_id)},
-                preconditions=[PreconditionViolation("REGISTRATION", f"connectors/{instance_id}", message)],
-            )
+            raise connector_not_registered(instance_id)
 
     def _sign_images(self, tenant_id: int, assignment: TaskAssignment) -> None:
         for image in assignment.product.product.images:
@@ -303,6 +310,17 @@ class ConnectorService:
         answers: list[Exception | None] = await self._committer.run_all(commands)
         _all_or_raise(answers)
         return rpc.ReleaseTasksResponse()
+
+
+def connector_not_registered(instance_id: UUID) -> FailedPreconditionError:
+    """Makes the error for an instance that is not known, or no longer."""
+    message = "This connector instance is not registered, or its registration expired: register again."
+    return FailedPreconditionError(
+        message,
+        reason="CONNECTOR_NOT_REGISTERED",
+        metadata={"instance_id": str(instance_id)},
+        preconditions=[PreconditionViolation("REGISTRATION", f"connectors/{instance_id}", message)],
+    )
 
 
 def _is_news(command: ReportTask, tokens: Mapping[UUID, UUID | None]) -> bool:

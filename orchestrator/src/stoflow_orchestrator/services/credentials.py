@@ -144,7 +144,7 @@ class CredentialService:
         ):
             message = "The caller holds no lease on a task of this account."
             raise precondition("LEASE_REQUIRED", message, query.account_id)
-        if row.state != "CONNECTED":
+        if row.state != "CONNECTED" or not row.credentials:
             message = "The account must be connected again by its owner."
             raise precondition("ACCOUNT_RECONNECT_REQUIRED", message, query.account_id)
         return row

@@ -21,6 +21,7 @@ from stoflow_connector_sdk.runtime.metrics import ConnectorMetrics
 from stoflow_connector_sdk.runtime.registration import Registrar, Registration
 from stoflow_connector_sdk.runtime.reporter import Reporter
 from stoflow_connector_sdk.runtime.starter import Starter
+from stoflow_connector_sdk.sessions import SessionClient
 from stoflow_service_kit.background import Background, OnCrash
 from stoflow_service_kit.clock import Clock, SystemClock
 from stoflow_service_kit.logs import get_logger
@@ -64,6 +65,7 @@ class ConnectorRuntime:
             open_doorbell: Listens for directives; without it they come with the heartbeats at their interval.
         """
         self.instance_id = str(uuid.uuid4())
+        self._gateway = definition.gateway
         self._clock = clock or SystemClock()
         self._background = background
         self._open_source = open_source
@@ -122,6 +124,8 @@ class ConnectorRuntime:
         if self._open_doorbell is not None and registration.directives_subject:
             await self._open_doorbell(registration.directives_subject, self._heartbeats.ask)
         self._background.spawn("heartbeats", self._heartbeats.run, on_crash=OnCrash.STOP_SERVICE)
+        if self._gateway is not None:
+            await self._gateway.start(SessionClient(self._client, self.instance_id), self._background)
 
     async def drain(self, grace_seconds: float) -> None:
         """Stops pulling, lets attempts end, gives back the rest, and takes the registration away.
@@ -142,6 +146,8 @@ class ConnectorRuntime:
             log.warning("drain_not_announced", error=error.details())
         await self._stop_sources()
         uncertain = self._starter.give_up()
+        if self._gateway is not None:
+            self._gateway.begin_drain()
         try:
             async with asyncio.timeout(grace_seconds):
                 if self._starting:
@@ -151,6 +157,8 @@ class ConnectorRuntime:
             log.warning("drain_grace_over", tasks=len(self._tasks))
         self._reporter.give_up()
         await self._interrupt_rest()
+        if self._gateway is not None:
+            await self._gateway.stop()
         await self._release_and_deregister(uncertain)
         await self._credentials.close()
         await self._registrar.close()

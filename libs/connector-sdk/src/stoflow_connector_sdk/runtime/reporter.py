@@ -73,6 +73,8 @@ class Reporter:
             result = await self._send(_substitute(active, result.message))
         if result is None:
             return None
+        for tell in active.context.state.on_reported:
+            tell()
         decision = pb.ReportDecision.Name(result.decision).removeprefix("REPORT_DECISION_")
         self._metrics.reports.labels(decision).inc()
         if result.decision != pb.REPORT_DECISION_ACCEPTED:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import grpc.aio
 from stoflow.connector.v1 import connector_service_pb2 as pb
-from stoflow.connector.v1.connector_service_pb2_grpc import ConnectorServiceServicer
 
 from stoflow_connector_sdk.testing.ledger import Ledger
+from stoflow_connector_sdk.testing.sessions import MemorySessions
 from stoflow_connector_sdk.testing.vault import TokenVault
 from stoflow_service_kit.errors import FailedPreconditionError, ServiceError, UnavailableError
 
@@ -31,7 +31,7 @@ class Fault:
     after: bool
 
 
-class MemoryConnectorServicer(ConnectorServiceServicer):
+class MemoryConnectorServicer(MemorySessions):
     """ConnectorService over a ledger.
 
     Attributes:
@@ -54,6 +54,7 @@ class MemoryConnectorServicer(ConnectorServiceServicer):
         self.drained: set[str] = set()
         self.released = 0
         self.hints: dict[tuple[str, str], pb.SubmitHintRequest] = {}
+        self.accounts = {}
         self.changed = asyncio.Event()
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._ledger = ledger

@@ -18,6 +18,7 @@ from stoflow_orchestrator.engine.commands.report import ReportTask
 from stoflow_orchestrator.engine.commands.settle import SettleEffect, SettleOutcome
 from stoflow_orchestrator.engine.commands.start import StartTask
 from stoflow_orchestrator.engine.commands.time_out_start import TimeOutStart
+from stoflow_orchestrator.engine.commands.wait_for_seller import WaitForSeller
 
 __all__ = [
     "CancelJob",
@@ -37,4 +38,5 @@ __all__ = [
     "SettleOutcome",
     "StartTask",
     "TimeOutStart",
+    "WaitForSeller",
 ]

@@ -28,7 +28,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!stoflow/accounts/v1/account.proto\x12\x13stoflow.accounts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n\x10OAuthCredentials\x12\x1e\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80@\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\rrefresh_token\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@\"\xfd\x02\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\x03\x12\x13\n\x0bmarketplace\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32!.stoflow.accounts.v1.AccountState\x12\r\n\x05sites\x18\x06 \x03(\t\x12)\n\x08settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11remote_account_id\x18\n \x01(\t\x12\x37\n\x13rate_limit_end_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x01\n\nSyncPolicy\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.stoflow.accounts.v1.SyncKind\x12\x14\n\x0cis_automatic\x18\x02 \x01(\x08\x12+\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\tnext_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa8\x01\n\x0c\x41\x63\x63ountState\x12\x1d\n\x19\x41\x43\x43OUNT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41\x43\x43OUNT_STATE_CONNECTED\x10\x01\x12$\n ACCOUNT_STATE_RECONNECT_REQUIRED\x10\x02\x12\x1c\n\x18\x41\x43\x43OUNT_STATE_CONNECTING\x10\x03\x12\x18\n\x14\x41\x43\x43OUNT_STATE_ERASED\x10\x04*S\n\x08SyncKind\x12\x19\n\x15SYNC_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10SYNC_KIND_ORDERS\x10\x01\x12\x16\n\x12SYNC_KIND_LISTINGS\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!stoflow/accounts/v1/account.proto\x12\x13stoflow.accounts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n\x10OAuthCredentials\x12\x1e\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80@\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\rrefresh_token\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@\"\xba\x03\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\x03\x12\x13\n\x0bmarketplace\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32!.stoflow.accounts.v1.AccountState\x12\r\n\x05sites\x18\x06 \x03(\t\x12)\n\x08settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11remote_account_id\x18\n \x01(\t\x12\x37\n\x13rate_limit_end_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x0bstop_reason\x18\x14 \x01(\x0e\x32&.stoflow.accounts.v1.AccountStopReason\"\xab\x01\n\nSyncPolicy\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.stoflow.accounts.v1.SyncKind\x12\x14\n\x0cis_automatic\x18\x02 \x01(\x08\x12+\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\tnext_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa8\x01\n\x0c\x41\x63\x63ountState\x12\x1d\n\x19\x41\x43\x43OUNT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41\x43\x43OUNT_STATE_CONNECTED\x10\x01\x12$\n ACCOUNT_STATE_RECONNECT_REQUIRED\x10\x02\x12\x1c\n\x18\x41\x43\x43OUNT_STATE_CONNECTING\x10\x03\x12\x18\n\x14\x41\x43\x43OUNT_STATE_ERASED\x10\x04*\x86\x01\n\x11\x41\x63\x63ountStopReason\x12#\n\x1f\x41\x43\x43OUNT_STOP_REASON_UNSPECIFIED\x10\x00\x12\'\n#ACCOUNT_STOP_REASON_SESSION_EXPIRED\x10\x01\x12#\n\x1f\x41\x43\x43OUNT_STOP_REASON_NEEDS_HUMAN\x10\x02*S\n\x08SyncKind\x12\x19\n\x15SYNC_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10SYNC_KIND_ORDERS\x10\x01\x12\x16\n\x12SYNC_KIND_LISTINGS\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,14 +39,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OAUTHCREDENTIALS'].fields_by_name['access_token']._serialized_options = b'\272H\005r\003\030\200@'
   _globals['_OAUTHCREDENTIALS'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_OAUTHCREDENTIALS'].fields_by_name['refresh_token']._serialized_options = b'\272H\007r\005\020\001\030\200@'
-  _globals['_ACCOUNTSTATE']._serialized_start=891
-  _globals['_ACCOUNTSTATE']._serialized_end=1059
-  _globals['_SYNCKIND']._serialized_start=1061
-  _globals['_SYNCKIND']._serialized_end=1144
+  _globals['_ACCOUNTSTATE']._serialized_start=952
+  _globals['_ACCOUNTSTATE']._serialized_end=1120
+  _globals['_ACCOUNTSTOPREASON']._serialized_start=1123
+  _globals['_ACCOUNTSTOPREASON']._serialized_end=1257
+  _globals['_SYNCKIND']._serialized_start=1259
+  _globals['_SYNCKIND']._serialized_end=1342
   _globals['_OAUTHCREDENTIALS']._serialized_start=183
   _globals['_OAUTHCREDENTIALS']._serialized_end=330
   _globals['_ACCOUNT']._serialized_start=333
-  _globals['_ACCOUNT']._serialized_end=714
-  _globals['_SYNCPOLICY']._serialized_start=717
-  _globals['_SYNCPOLICY']._serialized_end=888
+  _globals['_ACCOUNT']._serialized_end=775
+  _globals['_SYNCPOLICY']._serialized_start=778
+  _globals['_SYNCPOLICY']._serialized_end=949
 # @@protoc_insertion_point(module_scope)

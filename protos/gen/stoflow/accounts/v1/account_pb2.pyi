@@ -58,6 +58,30 @@ ACCOUNT_STATE_ERASED: AccountState.ValueType  # 4
 """The marketplace said that the seller's account is gone; what identified the seller is erased."""
 Global___AccountState: _TypeAlias = AccountState  # noqa: Y015
 
+class _AccountStopReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccountStopReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountStopReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCOUNT_STOP_REASON_UNSPECIFIED: _AccountStopReason.ValueType  # 0
+    """It is not stopped."""
+    ACCOUNT_STOP_REASON_SESSION_EXPIRED: _AccountStopReason.ValueType  # 1
+    """Nobody is signed in at the marketplace any more."""
+    ACCOUNT_STOP_REASON_NEEDS_HUMAN: _AccountStopReason.ValueType  # 2
+    """The marketplace refused, limited, or asked for a captcha: the seller must look."""
+
+class AccountStopReason(_AccountStopReason, metaclass=_AccountStopReasonEnumTypeWrapper):
+    """Why an account is stopped until its seller resumes it."""
+
+ACCOUNT_STOP_REASON_UNSPECIFIED: AccountStopReason.ValueType  # 0
+"""It is not stopped."""
+ACCOUNT_STOP_REASON_SESSION_EXPIRED: AccountStopReason.ValueType  # 1
+"""Nobody is signed in at the marketplace any more."""
+ACCOUNT_STOP_REASON_NEEDS_HUMAN: AccountStopReason.ValueType  # 2
+"""The marketplace refused, limited, or asked for a captcha: the seller must look."""
+Global___AccountStopReason: _TypeAlias = AccountStopReason  # noqa: Y015
+
 class _SyncKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -131,6 +155,7 @@ class Account(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REMOTE_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     RATE_LIMIT_END_TIME_FIELD_NUMBER: _builtins.int
+    STOP_REASON_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Identifies the account within the tenant."""
     tenant_id: _builtins.int
@@ -145,6 +170,8 @@ class Account(_message.Message):
     """The marketplace's own id of the seller, unique among the tenant's accounts of the marketplace; empty when it is not
     known, as for an account that was created from credentials without it.
     """
+    stop_reason: Global___AccountStopReason.ValueType
+    """Why RECONNECT_REQUIRED, when a browser reported it: only the seller, in that browser, lets the account go on."""
     @_builtins.property
     def sites(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The sites it sells on, the default first: ["EBAY_US"]; empty for a marketplace with only one site."""
@@ -179,10 +206,11 @@ class Account(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         remote_account_id: _builtins.str = ...,
         rate_limit_end_time: _timestamp_pb2.Timestamp | None = ...,
+        stop_reason: Global___AccountStopReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "rate_limit_end_time", b"rate_limit_end_time", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "create_time", b"create_time", "display_name", b"display_name", "marketplace", b"marketplace", "rate_limit_end_time", b"rate_limit_end_time", "remote_account_id", b"remote_account_id", "settings", b"settings", "sites", b"sites", "state", b"state", "tenant_id", b"tenant_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "create_time", b"create_time", "display_name", b"display_name", "marketplace", b"marketplace", "rate_limit_end_time", b"rate_limit_end_time", "remote_account_id", b"remote_account_id", "settings", b"settings", "sites", b"sites", "state", b"state", "stop_reason", b"stop_reason", "tenant_id", b"tenant_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

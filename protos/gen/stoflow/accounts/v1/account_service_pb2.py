@@ -27,10 +27,11 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from stoflow.accounts.v1 import account_pb2 as stoflow_dot_accounts_dot_v1_dot_account__pb2
+from stoflow.accounts.v1 import pairing_pb2 as stoflow_dot_accounts_dot_v1_dot_pairing__pb2
 from stoflow.jobs.v1 import job_pb2 as stoflow_dot_jobs_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)stoflow/accounts/v1/account_service.proto\x12\x13stoflow.accounts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!stoflow/accounts/v1/account.proto\x1a\x19stoflow/jobs/v1/job.proto\"\xf1\x02\n\x14\x43reateAccountRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x32\n\x0bmarketplace\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12 \n\x0c\x64isplay_name\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x35\n\x05sites\x18\x05 \x03(\tB&\xbaH#\x92\x01 \x10\x32\x18\x01\"\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,40}$\x12)\n\x08settings\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x42\n\x0b\x63redentials\x18\x07 \x01(\x0b\x32%.stoflow.accounts.v1.OAuthCredentialsB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x11remote_account_id\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"F\n\x15\x43reateAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\"\xb5\x01\n\x17ReconnectAccountRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x42\n\x0b\x63redentials\x18\x04 \x01(\x0b\x32%.stoflow.accounts.v1.OAuthCredentialsB\x06\xbaH\x03\xc8\x01\x01\"I\n\x18ReconnectAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\"M\n\x11GetAccountRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"C\n\x12GetAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\"n\n\x13ListAccountsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.stoflow.accounts.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xda\x02\n\x13\x42\x65ginConnectRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x34\n\x0bmarketplace\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$H\x00\x12\x1e\n\naccount_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12\x1e\n\x0c\x64isplay_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x35\n\x05sites\x18\x06 \x03(\tB&\xbaH#\x92\x01 \x10\x32\x18\x01\"\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,40}$\x12)\n\x08settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12 \n\x0credirect_uri\x18\x08 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\x9a\x01\n\x14\x42\x65ginConnectResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\x12\x13\n\x0b\x63onsent_url\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x16\x43ompleteConnectRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x19\n\x05state\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1a\n\x04\x63ode\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@H\x00\x12\x1b\n\x05\x65rror\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03H\x00\x42\x0f\n\x06\x61nswer\x12\x05\xbaH\x02\x08\x01\"k\n\x17\x43ompleteConnectResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\x12!\n\x03job\x18\x02 \x01(\x0b\x32\x14.stoflow.jobs.v1.Job\"k\n\x14\x43\x61ncelConnectRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x19\n\x05state\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\x17\n\x15\x43\x61ncelConnectResponse\"R\n\x16GetSyncPoliciesRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"L\n\x17GetSyncPoliciesResponse\x12\x31\n\x08policies\x18\x01 \x03(\x0b\x32\x1f.stoflow.accounts.v1.SyncPolicy\"\xfd\x01\n\x14SetSyncPolicyRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x37\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.stoflow.accounts.v1.SyncKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x14\n\x0cis_automatic\x18\x05 \x01(\x08\x12>\n\x08interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x9a\x9e\x01\x32\x02\x08<\"H\n\x15SetSyncPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.stoflow.accounts.v1.SyncPolicy2\xbe\x07\n\x0e\x41\x63\x63ountService\x12\x66\n\rCreateAccount\x12).stoflow.accounts.v1.CreateAccountRequest\x1a*.stoflow.accounts.v1.CreateAccountResponse\x12o\n\x10ReconnectAccount\x12,.stoflow.accounts.v1.ReconnectAccountRequest\x1a-.stoflow.accounts.v1.ReconnectAccountResponse\x12\x63\n\x0c\x42\x65ginConnect\x12(.stoflow.accounts.v1.BeginConnectRequest\x1a).stoflow.accounts.v1.BeginConnectResponse\x12l\n\x0f\x43ompleteConnect\x12+.stoflow.accounts.v1.CompleteConnectRequest\x1a,.stoflow.accounts.v1.CompleteConnectResponse\x12\x66\n\rCancelConnect\x12).stoflow.accounts.v1.CancelConnectRequest\x1a*.stoflow.accounts.v1.CancelConnectResponse\x12l\n\x0fGetSyncPolicies\x12+.stoflow.accounts.v1.GetSyncPoliciesRequest\x1a,.stoflow.accounts.v1.GetSyncPoliciesResponse\x12\x66\n\rSetSyncPolicy\x12).stoflow.accounts.v1.SetSyncPolicyRequest\x1a*.stoflow.accounts.v1.SetSyncPolicyResponse\x12]\n\nGetAccount\x12&.stoflow.accounts.v1.GetAccountRequest\x1a\'.stoflow.accounts.v1.GetAccountResponse\x12\x63\n\x0cListAccounts\x12(.stoflow.accounts.v1.ListAccountsRequest\x1a).stoflow.accounts.v1.ListAccountsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)stoflow/accounts/v1/account_service.proto\x12\x13stoflow.accounts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!stoflow/accounts/v1/account.proto\x1a!stoflow/accounts/v1/pairing.proto\x1a\x19stoflow/jobs/v1/job.proto\"\xe9\x02\n\x14\x43reateAccountRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x32\n\x0bmarketplace\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12 \n\x0c\x64isplay_name\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x35\n\x05sites\x18\x05 \x03(\tB&\xbaH#\x92\x01 \x10\x32\x18\x01\"\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,40}$\x12)\n\x08settings\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12:\n\x0b\x63redentials\x18\x07 \x01(\x0b\x32%.stoflow.accounts.v1.OAuthCredentials\x12#\n\x11remote_account_id\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"F\n\x15\x43reateAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\"\xb5\x01\n\x17ReconnectAccountRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x42\n\x0b\x63redentials\x18\x04 \x01(\x0b\x32%.stoflow.accounts.v1.OAuthCredentialsB\x06\xbaH\x03\xc8\x01\x01\"I\n\x18ReconnectAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\"M\n\x11GetAccountRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"C\n\x12GetAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\"n\n\x13ListAccountsRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"_\n\x14ListAccountsResponse\x12.\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1c.stoflow.accounts.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xda\x02\n\x13\x42\x65ginConnectRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x34\n\x0bmarketplace\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$H\x00\x12\x1e\n\naccount_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12\x1e\n\x0c\x64isplay_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x35\n\x05sites\x18\x06 \x03(\tB&\xbaH#\x92\x01 \x10\x32\x18\x01\"\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,40}$\x12)\n\x08settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12 \n\x0credirect_uri\x18\x08 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\x9a\x01\n\x14\x42\x65ginConnectResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\x12\x13\n\x0b\x63onsent_url\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x16\x43ompleteConnectRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x19\n\x05state\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1a\n\x04\x63ode\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@H\x00\x12\x1b\n\x05\x65rror\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03H\x00\x42\x0f\n\x06\x61nswer\x12\x05\xbaH\x02\x08\x01\"k\n\x17\x43ompleteConnectResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.stoflow.accounts.v1.Account\x12!\n\x03job\x18\x02 \x01(\x0b\x32\x14.stoflow.jobs.v1.Job\"k\n\x14\x43\x61ncelConnectRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x19\n\x05state\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\x17\n\x15\x43\x61ncelConnectResponse\"R\n\x16GetSyncPoliciesRequest\x12\x1a\n\ttenant_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"L\n\x17GetSyncPoliciesResponse\x12\x31\n\x08policies\x18\x01 \x03(\x0b\x32\x1f.stoflow.accounts.v1.SyncPolicy\"\xfd\x01\n\x14SetSyncPolicyRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\ttenant_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\naccount_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x37\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.stoflow.accounts.v1.SyncKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x14\n\x0cis_automatic\x18\x05 \x01(\x08\x12>\n\x08interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x0b\"\x05\x08\x80\x9a\x9e\x01\x32\x02\x08<\"H\n\x15SetSyncPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.stoflow.accounts.v1.SyncPolicy2\xff\t\n\x0e\x41\x63\x63ountService\x12\x66\n\rCreateAccount\x12).stoflow.accounts.v1.CreateAccountRequest\x1a*.stoflow.accounts.v1.CreateAccountResponse\x12o\n\x10ReconnectAccount\x12,.stoflow.accounts.v1.ReconnectAccountRequest\x1a-.stoflow.accounts.v1.ReconnectAccountResponse\x12\x63\n\x0c\x42\x65ginConnect\x12(.stoflow.accounts.v1.BeginConnectRequest\x1a).stoflow.accounts.v1.BeginConnectResponse\x12l\n\x0f\x43ompleteConnect\x12+.stoflow.accounts.v1.CompleteConnectRequest\x1a,.stoflow.accounts.v1.CompleteConnectResponse\x12\x66\n\rCancelConnect\x12).stoflow.accounts.v1.CancelConnectRequest\x1a*.stoflow.accounts.v1.CancelConnectResponse\x12l\n\x0fGetSyncPolicies\x12+.stoflow.accounts.v1.GetSyncPoliciesRequest\x1a,.stoflow.accounts.v1.GetSyncPoliciesResponse\x12\x66\n\rSetSyncPolicy\x12).stoflow.accounts.v1.SetSyncPolicyRequest\x1a*.stoflow.accounts.v1.SetSyncPolicyResponse\x12]\n\nGetAccount\x12&.stoflow.accounts.v1.GetAccountRequest\x1a\'.stoflow.accounts.v1.GetAccountResponse\x12\x63\n\x0cListAccounts\x12(.stoflow.accounts.v1.ListAccountsRequest\x1a).stoflow.accounts.v1.ListAccountsResponse\x12r\n\x11\x43reatePairingCode\x12-.stoflow.accounts.v1.CreatePairingCodeRequest\x1a..stoflow.accounts.v1.CreatePairingCodeResponse\x12\x63\n\x0cListPairings\x12(.stoflow.accounts.v1.ListPairingsRequest\x1a).stoflow.accounts.v1.ListPairingsResponse\x12\x66\n\rRevokePairing\x12).stoflow.accounts.v1.RevokePairingRequest\x1a*.stoflow.accounts.v1.RevokePairingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,8 +48,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEACCOUNTREQUEST'].fields_by_name['display_name']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_CREATEACCOUNTREQUEST'].fields_by_name['sites']._loaded_options = None
   _globals['_CREATEACCOUNTREQUEST'].fields_by_name['sites']._serialized_options = b'\272H#\222\001 \0202\030\001\"\032r\0302\026^[A-Za-z0-9_.-]{1,40}$'
-  _globals['_CREATEACCOUNTREQUEST'].fields_by_name['credentials']._loaded_options = None
-  _globals['_CREATEACCOUNTREQUEST'].fields_by_name['credentials']._serialized_options = b'\272H\003\310\001\001'
   _globals['_CREATEACCOUNTREQUEST'].fields_by_name['remote_account_id']._loaded_options = None
   _globals['_CREATEACCOUNTREQUEST'].fields_by_name['remote_account_id']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_RECONNECTACCOUNTREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -117,42 +116,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETSYNCPOLICYREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_SETSYNCPOLICYREQUEST'].fields_by_name['interval']._loaded_options = None
   _globals['_SETSYNCPOLICYREQUEST'].fields_by_name['interval']._serialized_options = b'\272H\016\252\001\013\"\005\010\200\232\236\0012\002\010<'
-  _globals['_CREATEACCOUNTREQUEST']._serialized_start=253
-  _globals['_CREATEACCOUNTREQUEST']._serialized_end=622
-  _globals['_CREATEACCOUNTRESPONSE']._serialized_start=624
-  _globals['_CREATEACCOUNTRESPONSE']._serialized_end=694
-  _globals['_RECONNECTACCOUNTREQUEST']._serialized_start=697
-  _globals['_RECONNECTACCOUNTREQUEST']._serialized_end=878
-  _globals['_RECONNECTACCOUNTRESPONSE']._serialized_start=880
-  _globals['_RECONNECTACCOUNTRESPONSE']._serialized_end=953
-  _globals['_GETACCOUNTREQUEST']._serialized_start=955
-  _globals['_GETACCOUNTREQUEST']._serialized_end=1032
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=1034
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=1101
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1103
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1213
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1215
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1310
-  _globals['_BEGINCONNECTREQUEST']._serialized_start=1313
-  _globals['_BEGINCONNECTREQUEST']._serialized_end=1659
-  _globals['_BEGINCONNECTRESPONSE']._serialized_start=1662
-  _globals['_BEGINCONNECTRESPONSE']._serialized_end=1816
-  _globals['_COMPLETECONNECTREQUEST']._serialized_start=1819
-  _globals['_COMPLETECONNECTREQUEST']._serialized_end=2002
-  _globals['_COMPLETECONNECTRESPONSE']._serialized_start=2004
-  _globals['_COMPLETECONNECTRESPONSE']._serialized_end=2111
-  _globals['_CANCELCONNECTREQUEST']._serialized_start=2113
-  _globals['_CANCELCONNECTREQUEST']._serialized_end=2220
-  _globals['_CANCELCONNECTRESPONSE']._serialized_start=2222
-  _globals['_CANCELCONNECTRESPONSE']._serialized_end=2245
-  _globals['_GETSYNCPOLICIESREQUEST']._serialized_start=2247
-  _globals['_GETSYNCPOLICIESREQUEST']._serialized_end=2329
-  _globals['_GETSYNCPOLICIESRESPONSE']._serialized_start=2331
-  _globals['_GETSYNCPOLICIESRESPONSE']._serialized_end=2407
-  _globals['_SETSYNCPOLICYREQUEST']._serialized_start=2410
-  _globals['_SETSYNCPOLICYREQUEST']._serialized_end=2663
-  _globals['_SETSYNCPOLICYRESPONSE']._serialized_start=2665
-  _globals['_SETSYNCPOLICYRESPONSE']._serialized_end=2737
-  _globals['_ACCOUNTSERVICE']._serialized_start=2740
-  _globals['_ACCOUNTSERVICE']._serialized_end=3698
+  _globals['_CREATEACCOUNTREQUEST']._serialized_start=288
+  _globals['_CREATEACCOUNTREQUEST']._serialized_end=649
+  _globals['_CREATEACCOUNTRESPONSE']._serialized_start=651
+  _globals['_CREATEACCOUNTRESPONSE']._serialized_end=721
+  _globals['_RECONNECTACCOUNTREQUEST']._serialized_start=724
+  _globals['_RECONNECTACCOUNTREQUEST']._serialized_end=905
+  _globals['_RECONNECTACCOUNTRESPONSE']._serialized_start=907
+  _globals['_RECONNECTACCOUNTRESPONSE']._serialized_end=980
+  _globals['_GETACCOUNTREQUEST']._serialized_start=982
+  _globals['_GETACCOUNTREQUEST']._serialized_end=1059
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=1061
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=1128
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1130
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1240
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1242
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1337
+  _globals['_BEGINCONNECTREQUEST']._serialized_start=1340
+  _globals['_BEGINCONNECTREQUEST']._serialized_end=1686
+  _globals['_BEGINCONNECTRESPONSE']._serialized_start=1689
+  _globals['_BEGINCONNECTRESPONSE']._serialized_end=1843
+  _globals['_COMPLETECONNECTREQUEST']._serialized_start=1846
+  _globals['_COMPLETECONNECTREQUEST']._serialized_end=2029
+  _globals['_COMPLETECONNECTRESPONSE']._serialized_start=2031
+  _globals['_COMPLETECONNECTRESPONSE']._serialized_end=2138
+  _globals['_CANCELCONNECTREQUEST']._serialized_start=2140
+  _globals['_CANCELCONNECTREQUEST']._serialized_end=2247
+  _globals['_CANCELCONNECTRESPONSE']._serialized_start=2249
+  _globals['_CANCELCONNECTRESPONSE']._serialized_end=2272
+  _globals['_GETSYNCPOLICIESREQUEST']._serialized_start=2274
+  _globals['_GETSYNCPOLICIESREQUEST']._serialized_end=2356
+  _globals['_GETSYNCPOLICIESRESPONSE']._serialized_start=2358
+  _globals['_GETSYNCPOLICIESRESPONSE']._serialized_end=2434
+  _globals['_SETSYNCPOLICYREQUEST']._serialized_start=2437
+  _globals['_SETSYNCPOLICYREQUEST']._serialized_end=2690
+  _globals['_SETSYNCPOLICYRESPONSE']._serialized_start=2692
+  _globals['_SETSYNCPOLICYRESPONSE']._serialized_end=2764
+  _globals['_ACCOUNTSERVICE']._serialized_start=2767
+  _globals['_ACCOUNTSERVICE']._serialized_end=4046
 # @@protoc_insertion_point(module_scope)

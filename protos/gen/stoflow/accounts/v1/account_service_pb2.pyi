@@ -59,7 +59,7 @@ class CreateAccountRequest(_message.Message):
 
     @_builtins.property
     def credentials(self) -> _account_pb2.OAuthCredentials:
-        """What OAuth gave."""
+        """What OAuth gave; absent for an account that a browser acts for, and for no other."""
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from stoflow.accounts.v1 import account_service_pb2 as stoflow_dot_accounts_dot_v1_dot_account__service__pb2
+from stoflow.accounts.v1 import pairing_pb2 as stoflow_dot_accounts_dot_v1_dot_pairing__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -80,6 +81,21 @@ class AccountServiceStub:
                 request_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
                 response_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
                 _registered_method=True)
+        self.CreatePairingCode = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/CreatePairingCode',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.CreatePairingCodeRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.CreatePairingCodeResponse.FromString,
+                _registered_method=True)
+        self.ListPairings = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/ListPairings',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.ListPairingsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.ListPairingsResponse.FromString,
+                _registered_method=True)
+        self.RevokePairing = channel.unary_unary(
+                '/stoflow.accounts.v1.AccountService/RevokePairing',
+                request_serializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.RevokePairingRequest.SerializeToString,
+                response_deserializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.RevokePairingResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -87,7 +103,8 @@ class AccountServiceServicer:
     """
 
     def CreateAccount(self, request, context):
-        """Creates a connected account from credentials that the caller already has.
+        """Creates a connected account from credentials that the caller already has, or, where the manifest's connection is
+        BROWSER, one without any, for which a browser is paired next.
 
         Idempotent by request_id: the same id and body return the first answer.
 
@@ -265,6 +282,58 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreatePairingCode(self, request, context):
+        """Issues a short-lived code with which the seller pairs a browser with the account.
+
+        Idempotent by request_id: the same id and body return the same code until it is used or ends.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+        FAILED_PRECONDITION (PAIRING_NOT_SUPPORTED): the marketplace is not reached through a browser.
+        FAILED_PRECONDITION (PAIRING_CODE_SPENT): the code of this request_id was used or has ended.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-...", "tenantId": "42", "accountId": "0192f0c3-..."}
+        -> {"code": "K7QM-4TXP", "expireTime": "2026-01-05T09:10:00Z"}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPairings(self, request, context):
+        """Returns the browsers that may act for an account, newest first. Reads only.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): page_size is out of range.
+        INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+        {"tenantId": "42", "accountId": "0192f0c3-..."} -> {"pairings": [{"pairingId": "0192f0c8-...", ...}]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokePairing(self, request, context):
+        """Takes a browser's right to act for an account away; if it is connected, it loses its session with the next renewal.
+
+        Idempotent by request_id: the same id and body return the first answer.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND, PAIRING_NOT_FOUND): no such tenant or pairing.
+        ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+        {"requestId": "0192f0c1-...", "tenantId": "42", "pairingId": "0192f0c8-..."} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -312,6 +381,21 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ListAccounts,
                     request_deserializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ListAccountsRequest.FromString,
                     response_serializer=stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'CreatePairingCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePairingCode,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.CreatePairingCodeRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.CreatePairingCodeResponse.SerializeToString,
+            ),
+            'ListPairings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPairings,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.ListPairingsRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.ListPairingsResponse.SerializeToString,
+            ),
+            'RevokePairing': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokePairing,
+                    request_deserializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.RevokePairingRequest.FromString,
+                    response_serializer=stoflow_dot_accounts_dot_v1_dot_pairing__pb2.RevokePairingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -558,6 +642,87 @@ class AccountService:
             '/stoflow.accounts.v1.AccountService/ListAccounts',
             stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
             stoflow_dot_accounts_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePairingCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/CreatePairingCode',
+            stoflow_dot_accounts_dot_v1_dot_pairing__pb2.CreatePairingCodeRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_pairing__pb2.CreatePairingCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPairings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/ListPairings',
+            stoflow_dot_accounts_dot_v1_dot_pairing__pb2.ListPairingsRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_pairing__pb2.ListPairingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokePairing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.accounts.v1.AccountService/RevokePairing',
+            stoflow_dot_accounts_dot_v1_dot_pairing__pb2.RevokePairingRequest.SerializeToString,
+            stoflow_dot_accounts_dot_v1_dot_pairing__pb2.RevokePairingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from stoflow.accounts.v1 import account_service_pb2 as _account_service_pb2
+from stoflow.accounts.v1 import pairing_pb2 as _pairing_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -34,7 +35,8 @@ class AccountServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]
-    """Creates a connected account from credentials that the caller already has.
+    """Creates a connected account from credentials that the caller already has, or, where the manifest's connection is
+    BROWSER, one without any, for which a browser is paired next.
 
     Idempotent by request_id: the same id and body return the first answer.
 
@@ -176,6 +178,46 @@ class AccountServiceStub:
     Example:
       {"tenantId": "42"} -> {"accounts": [{...}], "nextPageToken": ""}
     """
+    CreatePairingCode: _grpc.UnaryUnaryMultiCallable[_pairing_pb2.CreatePairingCodeRequest, _pairing_pb2.CreatePairingCodeResponse]
+    """Issues a short-lived code with which the seller pairs a browser with the account.
+
+    Idempotent by request_id: the same id and body return the same code until it is used or ends.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      FAILED_PRECONDITION (PAIRING_NOT_SUPPORTED): the marketplace is not reached through a browser.
+      FAILED_PRECONDITION (PAIRING_CODE_SPENT): the code of this request_id was used or has ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-...", "tenantId": "42", "accountId": "0192f0c3-..."}
+      -> {"code": "K7QM-4TXP", "expireTime": "2026-01-05T09:10:00Z"}
+    """
+    ListPairings: _grpc.UnaryUnaryMultiCallable[_pairing_pb2.ListPairingsRequest, _pairing_pb2.ListPairingsResponse]
+    """Returns the browsers that may act for an account, newest first. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): page_size is out of range.
+      INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"tenantId": "42", "accountId": "0192f0c3-..."} -> {"pairings": [{"pairingId": "0192f0c8-...", ...}]}
+    """
+    RevokePairing: _grpc.UnaryUnaryMultiCallable[_pairing_pb2.RevokePairingRequest, _pairing_pb2.RevokePairingResponse]
+    """Takes a browser's right to act for an account away; if it is connected, it loses its session with the next renewal.
+
+    Idempotent by request_id: the same id and body return the first answer.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, PAIRING_NOT_FOUND): no such tenant or pairing.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-...", "tenantId": "42", "pairingId": "0192f0c8-..."} -> {}
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -183,7 +225,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]  # type: ignore[assignment]
-    """Creates a connected account from credentials that the caller already has.
+    """Creates a connected account from credentials that the caller already has, or, where the manifest's connection is
+    BROWSER, one without any, for which a browser is paired next.
 
     Idempotent by request_id: the same id and body return the first answer.
 
@@ -325,6 +368,46 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Example:
       {"tenantId": "42"} -> {"accounts": [{...}], "nextPageToken": ""}
     """
+    CreatePairingCode: _aio.UnaryUnaryMultiCallable[_pairing_pb2.CreatePairingCodeRequest, _pairing_pb2.CreatePairingCodeResponse]  # type: ignore[assignment]
+    """Issues a short-lived code with which the seller pairs a browser with the account.
+
+    Idempotent by request_id: the same id and body return the same code until it is used or ends.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+      FAILED_PRECONDITION (PAIRING_NOT_SUPPORTED): the marketplace is not reached through a browser.
+      FAILED_PRECONDITION (PAIRING_CODE_SPENT): the code of this request_id was used or has ended.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-...", "tenantId": "42", "accountId": "0192f0c3-..."}
+      -> {"code": "K7QM-4TXP", "expireTime": "2026-01-05T09:10:00Z"}
+    """
+    ListPairings: _aio.UnaryUnaryMultiCallable[_pairing_pb2.ListPairingsRequest, _pairing_pb2.ListPairingsResponse]  # type: ignore[assignment]
+    """Returns the browsers that may act for an account, newest first. Reads only.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): page_size is out of range.
+      INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"tenantId": "42", "accountId": "0192f0c3-..."} -> {"pairings": [{"pairingId": "0192f0c8-...", ...}]}
+    """
+    RevokePairing: _aio.UnaryUnaryMultiCallable[_pairing_pb2.RevokePairingRequest, _pairing_pb2.RevokePairingResponse]  # type: ignore[assignment]
+    """Takes a browser's right to act for an account away; if it is connected, it loses its session with the next renewal.
+
+    Idempotent by request_id: the same id and body return the first answer.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, PAIRING_NOT_FOUND): no such tenant or pairing.
+      ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+    Example:
+      {"requestId": "0192f0c1-...", "tenantId": "42", "pairingId": "0192f0c8-..."} -> {}
+    """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """A tenant's connections to marketplaces."""
@@ -335,7 +418,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.CreateAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.CreateAccountResponse, _abc.Awaitable[_account_service_pb2.CreateAccountResponse]]:
-        """Creates a connected account from credentials that the caller already has.
+        """Creates a connected account from credentials that the caller already has, or, where the manifest's connection is
+        BROWSER, one without any, for which a browser is paired next.
 
         Idempotent by request_id: the same id and body return the first answer.
 
@@ -524,6 +608,64 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Example:
           {"tenantId": "42"} -> {"accounts": [{...}], "nextPageToken": ""}
+        """
+
+    @_abc_1.abstractmethod
+    def CreatePairingCode(
+        self,
+        request: _pairing_pb2.CreatePairingCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pairing_pb2.CreatePairingCodeResponse, _abc.Awaitable[_pairing_pb2.CreatePairingCodeResponse]]:
+        """Issues a short-lived code with which the seller pairs a browser with the account.
+
+        Idempotent by request_id: the same id and body return the same code until it is used or ends.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+          FAILED_PRECONDITION (PAIRING_NOT_SUPPORTED): the marketplace is not reached through a browser.
+          FAILED_PRECONDITION (PAIRING_CODE_SPENT): the code of this request_id was used or has ended.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-...", "tenantId": "42", "accountId": "0192f0c3-..."}
+          -> {"code": "K7QM-4TXP", "expireTime": "2026-01-05T09:10:00Z"}
+        """
+
+    @_abc_1.abstractmethod
+    def ListPairings(
+        self,
+        request: _pairing_pb2.ListPairingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pairing_pb2.ListPairingsResponse, _abc.Awaitable[_pairing_pb2.ListPairingsResponse]]:
+        """Returns the browsers that may act for an account, newest first. Reads only.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): page_size is out of range.
+          INVALID_ARGUMENT (PAGE_TOKEN_INVALID): page_token was not issued for this query.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+          {"tenantId": "42", "accountId": "0192f0c3-..."} -> {"pairings": [{"pairingId": "0192f0c8-...", ...}]}
+        """
+
+    @_abc_1.abstractmethod
+    def RevokePairing(
+        self,
+        request: _pairing_pb2.RevokePairingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pairing_pb2.RevokePairingResponse, _abc.Awaitable[_pairing_pb2.RevokePairingResponse]]:
+        """Takes a browser's right to act for an account away; if it is connected, it loses its session with the next renewal.
+
+        Idempotent by request_id: the same id and body return the first answer.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND, PAIRING_NOT_FOUND): no such tenant or pairing.
+          ALREADY_EXISTS (REQUEST_ID_REUSED): request_id was used with another body.
+
+        Example:
+          {"requestId": "0192f0c1-...", "tenantId": "42", "pairingId": "0192f0c8-..."} -> {}
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -130,6 +130,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: another rebuild runs; metadata "generation" names it."""
     ERROR_REASON_ORCHESTRATOR_NOT_SET: _ErrorReason.ValueType  # 122
     """FAILED_PRECONDITION: the stats-service does not know the orchestrator."""
+    ERROR_REASON_PAIRING_NOT_FOUND: _ErrorReason.ValueType  # 110
+    """NOT_FOUND: the pairing, its code or its secret is unknown, used, ended or revoked."""
+    ERROR_REASON_PAIRING_NOT_SUPPORTED: _ErrorReason.ValueType  # 111
+    """FAILED_PRECONDITION: the marketplace's accounts are not reached through a browser."""
+    ERROR_REASON_PAIRING_CODE_SPENT: _ErrorReason.ValueType  # 112
+    """FAILED_PRECONDITION: the code that this request_id made was used or has ended; ask with another request_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that a StoFlow service puts into google.rpc.ErrorInfo, domain "stoflow".
@@ -244,4 +250,10 @@ ERROR_REASON_REBUILD_RUNNING: ErrorReason.ValueType  # 121
 """FAILED_PRECONDITION: another rebuild runs; metadata "generation" names it."""
 ERROR_REASON_ORCHESTRATOR_NOT_SET: ErrorReason.ValueType  # 122
 """FAILED_PRECONDITION: the stats-service does not know the orchestrator."""
+ERROR_REASON_PAIRING_NOT_FOUND: ErrorReason.ValueType  # 110
+"""NOT_FOUND: the pairing, its code or its secret is unknown, used, ended or revoked."""
+ERROR_REASON_PAIRING_NOT_SUPPORTED: ErrorReason.ValueType  # 111
+"""FAILED_PRECONDITION: the marketplace's accounts are not reached through a browser."""
+ERROR_REASON_PAIRING_CODE_SPENT: ErrorReason.ValueType  # 112
+"""FAILED_PRECONDITION: the code that this request_id made was used or has ended; ask with another request_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -38,6 +38,8 @@ class _ErrorClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorClass
     """No attempt can succeed until a person changes the input."""
     ERROR_CLASS_NEEDS_HUMAN: _ErrorClass.ValueType  # 5
     """Nobody but a person can tell what happened or go on; the job waits and burns no retry."""
+    ERROR_CLASS_SELLER_OFFLINE: _ErrorClass.ValueType  # 6
+    """The seller's browser is away; the job waits until it is back and burns no retry."""
 
 class ErrorClass(_ErrorClass, metaclass=_ErrorClassEnumTypeWrapper):
     """What the orchestrator does about a failure."""
@@ -54,6 +56,8 @@ ERROR_CLASS_PERMANENT: ErrorClass.ValueType  # 4
 """No attempt can succeed until a person changes the input."""
 ERROR_CLASS_NEEDS_HUMAN: ErrorClass.ValueType  # 5
 """Nobody but a person can tell what happened or go on; the job waits and burns no retry."""
+ERROR_CLASS_SELLER_OFFLINE: ErrorClass.ValueType  # 6
+"""The seller's browser is away; the job waits until it is back and burns no retry."""
 Global___ErrorClass: _TypeAlias = ErrorClass  # noqa: Y015
 
 class _EffectOutcome:

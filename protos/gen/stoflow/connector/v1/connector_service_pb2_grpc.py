@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from stoflow.connector.v1 import connector_service_pb2 as stoflow_dot_connector_dot_v1_dot_connector__service__pb2
+from stoflow.connector.v1 import session_pb2 as stoflow_dot_connector_dot_v1_dot_session__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -94,6 +95,41 @@ class ConnectorServiceStub:
                 '/stoflow.connector.v1.ConnectorService/GetSyncState',
                 request_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateRequest.SerializeToString,
                 response_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateResponse.FromString,
+                _registered_method=True)
+        self.VerifyPairing = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/VerifyPairing',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.VerifyPairingRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.VerifyPairingResponse.FromString,
+                _registered_method=True)
+        self.DropPairing = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/DropPairing',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.DropPairingRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.DropPairingResponse.FromString,
+                _registered_method=True)
+        self.AcquireSession = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/AcquireSession',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.AcquireSessionRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.AcquireSessionResponse.FromString,
+                _registered_method=True)
+        self.RenewSessions = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/RenewSessions',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.RenewSessionsRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.RenewSessionsResponse.FromString,
+                _registered_method=True)
+        self.ReleaseSession = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/ReleaseSession',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ReleaseSessionRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ReleaseSessionResponse.FromString,
+                _registered_method=True)
+        self.StopAccount = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/StopAccount',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.StopAccountRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.StopAccountResponse.FromString,
+                _registered_method=True)
+        self.ResumeStoppedAccount = channel.unary_unary(
+                '/stoflow.connector.v1.ConnectorService/ResumeStoppedAccount',
+                request_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ResumeStoppedAccountRequest.SerializeToString,
+                response_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ResumeStoppedAccountResponse.FromString,
                 _registered_method=True)
 
 
@@ -332,6 +368,117 @@ class ConnectorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyPairing(self, request, context):
+        """Exchanges a pairing code for a pairing, or verifies the secret of an existing one.
+
+        Safe to repeat: the same code with the same token returns the pairing that it made.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (PAIRING_NOT_FOUND): code or token is unknown, used, ended, revoked or another installation's; which of
+        these is not told.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "marketplace": "vinted", "code": "K7QM-4TXP", "token": "...",
+        "clientId": "0192f0c9-...", "clientName": "Chromium on Linux"}
+        -> {"pairingId": "0192f0c8-...", "tenantId": "42", "accountId": "0192f0c3-...", "displayName": "My wardrobe"}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropPairing(self, request, context):
+        """Revokes a pairing because its browser has forgotten it. Revoked or unknown ones, and those of another secret, are
+        ignored, so repeating is harmless.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "..."} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcquireSession(self, request, context):
+        """Asks to be the one instance at which an account's browser is connected: from then on the account's commands come to
+        this instance's own consumer, and its jobs that wait with SELLER_OFFLINE go on. The same browser is granted the
+        session at once, wherever it was connected before; another one when the session was released or has run out.
+
+        Safe to repeat: each grant has a new epoch, and the last one counts.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (PAIRING_NOT_FOUND): no such pairing, it was revoked, or its secret is another.
+        FAILED_PRECONDITION (CONNECTOR_NOT_REGISTERED): register first.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "...", "remoteUserId": "1001"}
+        -> {"decision": "SESSION_DECISION_GRANTED", "epoch": "8", "lease": "30s"}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewSessions(self, request, context):
+        """Extends sessions, and tells which are lost.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is extended.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "sessions": [{"accountId": "0192f0c3-...", "epoch": "8"}]} -> {"isHeld": [true]}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseSession(self, request, context):
+        """Gives a session back, when its browser has gone or is not ready. One that is not held is ignored, so repeating is
+        harmless.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "session": {"accountId": "0192f0c3-...", "epoch": "8"}} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopAccount(self, request, context):
+        """Stops an account whose marketplace refused its browser: it is RECONNECT_REQUIRED, its jobs wait, and only the seller
+        lets it go on. Repeating is harmless; the newest reason counts.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...",
+        "reason": "ACCOUNT_STOP_REASON_NEEDS_HUMAN"} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeStoppedAccount(self, request, context):
+        """Lets a stopped account go on, because its seller said so in the browser: it is CONNECTED, and its jobs that waited
+        for that or for a person are tried again. An account that is not stopped stays as it is.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+        NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+        {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-..."} -> {}
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConnectorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -394,6 +541,41 @@ def add_ConnectorServiceServicer_to_server(servicer, server):
                     servicer.GetSyncState,
                     request_deserializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateRequest.FromString,
                     response_serializer=stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateResponse.SerializeToString,
+            ),
+            'VerifyPairing': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyPairing,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.VerifyPairingRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.VerifyPairingResponse.SerializeToString,
+            ),
+            'DropPairing': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropPairing,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.DropPairingRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.DropPairingResponse.SerializeToString,
+            ),
+            'AcquireSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcquireSession,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.AcquireSessionRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.AcquireSessionResponse.SerializeToString,
+            ),
+            'RenewSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewSessions,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.RenewSessionsRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.RenewSessionsResponse.SerializeToString,
+            ),
+            'ReleaseSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseSession,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ReleaseSessionRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ReleaseSessionResponse.SerializeToString,
+            ),
+            'StopAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopAccount,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.StopAccountRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.StopAccountResponse.SerializeToString,
+            ),
+            'ResumeStoppedAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeStoppedAccount,
+                    request_deserializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ResumeStoppedAccountRequest.FromString,
+                    response_serializer=stoflow_dot_connector_dot_v1_dot_session__pb2.ResumeStoppedAccountResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -721,6 +903,195 @@ class ConnectorService:
             '/stoflow.connector.v1.ConnectorService/GetSyncState',
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateRequest.SerializeToString,
             stoflow_dot_connector_dot_v1_dot_connector__service__pb2.GetSyncStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyPairing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/VerifyPairing',
+            stoflow_dot_connector_dot_v1_dot_session__pb2.VerifyPairingRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_session__pb2.VerifyPairingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropPairing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/DropPairing',
+            stoflow_dot_connector_dot_v1_dot_session__pb2.DropPairingRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_session__pb2.DropPairingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcquireSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/AcquireSession',
+            stoflow_dot_connector_dot_v1_dot_session__pb2.AcquireSessionRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_session__pb2.AcquireSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/RenewSessions',
+            stoflow_dot_connector_dot_v1_dot_session__pb2.RenewSessionsRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_session__pb2.RenewSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/ReleaseSession',
+            stoflow_dot_connector_dot_v1_dot_session__pb2.ReleaseSessionRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_session__pb2.ReleaseSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/StopAccount',
+            stoflow_dot_connector_dot_v1_dot_session__pb2.StopAccountRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_session__pb2.StopAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeStoppedAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stoflow.connector.v1.ConnectorService/ResumeStoppedAccount',
+            stoflow_dot_connector_dot_v1_dot_session__pb2.ResumeStoppedAccountRequest.SerializeToString,
+            stoflow_dot_connector_dot_v1_dot_session__pb2.ResumeStoppedAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from stoflow.connector.v1 import connector_service_pb2 as _connector_service_pb2
+from stoflow.connector.v1 import session_pb2 as _session_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -216,6 +217,89 @@ class ConnectorServiceStub:
       -> {"lastCompleteTime": "2026-11-23T08:00:00Z",
           "listings": [{"remoteId": "110555000001", "sku": "DRESS-1"}], "nextPageToken": "110555000001"}
     """
+    VerifyPairing: _grpc.UnaryUnaryMultiCallable[_session_pb2.VerifyPairingRequest, _session_pb2.VerifyPairingResponse]
+    """Exchanges a pairing code for a pairing, or verifies the secret of an existing one.
+
+    Safe to repeat: the same code with the same token returns the pairing that it made.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (PAIRING_NOT_FOUND): code or token is unknown, used, ended, revoked or another installation's; which of
+        these is not told.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "marketplace": "vinted", "code": "K7QM-4TXP", "token": "...",
+       "clientId": "0192f0c9-...", "clientName": "Chromium on Linux"}
+      -> {"pairingId": "0192f0c8-...", "tenantId": "42", "accountId": "0192f0c3-...", "displayName": "My wardrobe"}
+    """
+    DropPairing: _grpc.UnaryUnaryMultiCallable[_session_pb2.DropPairingRequest, _session_pb2.DropPairingResponse]
+    """Revokes a pairing because its browser has forgotten it. Revoked or unknown ones, and those of another secret, are
+    ignored, so repeating is harmless.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "..."} -> {}
+    """
+    AcquireSession: _grpc.UnaryUnaryMultiCallable[_session_pb2.AcquireSessionRequest, _session_pb2.AcquireSessionResponse]
+    """Asks to be the one instance at which an account's browser is connected: from then on the account's commands come to
+    this instance's own consumer, and its jobs that wait with SELLER_OFFLINE go on. The same browser is granted the
+    session at once, wherever it was connected before; another one when the session was released or has run out.
+
+    Safe to repeat: each grant has a new epoch, and the last one counts.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (PAIRING_NOT_FOUND): no such pairing, it was revoked, or its secret is another.
+      FAILED_PRECONDITION (CONNECTOR_NOT_REGISTERED): register first.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "...", "remoteUserId": "1001"}
+      -> {"decision": "SESSION_DECISION_GRANTED", "epoch": "8", "lease": "30s"}
+    """
+    RenewSessions: _grpc.UnaryUnaryMultiCallable[_session_pb2.RenewSessionsRequest, _session_pb2.RenewSessionsResponse]
+    """Extends sessions, and tells which are lost.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is extended.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "sessions": [{"accountId": "0192f0c3-...", "epoch": "8"}]} -> {"isHeld": [true]}
+    """
+    ReleaseSession: _grpc.UnaryUnaryMultiCallable[_session_pb2.ReleaseSessionRequest, _session_pb2.ReleaseSessionResponse]
+    """Gives a session back, when its browser has gone or is not ready. One that is not held is ignored, so repeating is
+    harmless.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "session": {"accountId": "0192f0c3-...", "epoch": "8"}} -> {}
+    """
+    StopAccount: _grpc.UnaryUnaryMultiCallable[_session_pb2.StopAccountRequest, _session_pb2.StopAccountResponse]
+    """Stops an account whose marketplace refused its browser: it is RECONNECT_REQUIRED, its jobs wait, and only the seller
+    lets it go on. Repeating is harmless; the newest reason counts.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...",
+       "reason": "ACCOUNT_STOP_REASON_NEEDS_HUMAN"} -> {}
+    """
+    ResumeStoppedAccount: _grpc.UnaryUnaryMultiCallable[_session_pb2.ResumeStoppedAccountRequest, _session_pb2.ResumeStoppedAccountResponse]
+    """Lets a stopped account go on, because its seller said so in the browser: it is CONNECTED, and its jobs that waited
+    for that or for a person are tried again. An account that is not stopped stays as it is.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-..."} -> {}
+    """
 
 @_typing.type_check_only
 class ConnectorServiceAsyncStub(ConnectorServiceStub):
@@ -404,6 +488,89 @@ class ConnectorServiceAsyncStub(ConnectorServiceStub):
        "leaseToken": "0192f0c6-...", "pageSize": 100}
       -> {"lastCompleteTime": "2026-11-23T08:00:00Z",
           "listings": [{"remoteId": "110555000001", "sku": "DRESS-1"}], "nextPageToken": "110555000001"}
+    """
+    VerifyPairing: _aio.UnaryUnaryMultiCallable[_session_pb2.VerifyPairingRequest, _session_pb2.VerifyPairingResponse]  # type: ignore[assignment]
+    """Exchanges a pairing code for a pairing, or verifies the secret of an existing one.
+
+    Safe to repeat: the same code with the same token returns the pairing that it made.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (PAIRING_NOT_FOUND): code or token is unknown, used, ended, revoked or another installation's; which of
+        these is not told.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "marketplace": "vinted", "code": "K7QM-4TXP", "token": "...",
+       "clientId": "0192f0c9-...", "clientName": "Chromium on Linux"}
+      -> {"pairingId": "0192f0c8-...", "tenantId": "42", "accountId": "0192f0c3-...", "displayName": "My wardrobe"}
+    """
+    DropPairing: _aio.UnaryUnaryMultiCallable[_session_pb2.DropPairingRequest, _session_pb2.DropPairingResponse]  # type: ignore[assignment]
+    """Revokes a pairing because its browser has forgotten it. Revoked or unknown ones, and those of another secret, are
+    ignored, so repeating is harmless.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "..."} -> {}
+    """
+    AcquireSession: _aio.UnaryUnaryMultiCallable[_session_pb2.AcquireSessionRequest, _session_pb2.AcquireSessionResponse]  # type: ignore[assignment]
+    """Asks to be the one instance at which an account's browser is connected: from then on the account's commands come to
+    this instance's own consumer, and its jobs that wait with SELLER_OFFLINE go on. The same browser is granted the
+    session at once, wherever it was connected before; another one when the session was released or has run out.
+
+    Safe to repeat: each grant has a new epoch, and the last one counts.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (PAIRING_NOT_FOUND): no such pairing, it was revoked, or its secret is another.
+      FAILED_PRECONDITION (CONNECTOR_NOT_REGISTERED): register first.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "...", "remoteUserId": "1001"}
+      -> {"decision": "SESSION_DECISION_GRANTED", "epoch": "8", "lease": "30s"}
+    """
+    RenewSessions: _aio.UnaryUnaryMultiCallable[_session_pb2.RenewSessionsRequest, _session_pb2.RenewSessionsResponse]  # type: ignore[assignment]
+    """Extends sessions, and tells which are lost.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is extended.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "sessions": [{"accountId": "0192f0c3-...", "epoch": "8"}]} -> {"isHeld": [true]}
+    """
+    ReleaseSession: _aio.UnaryUnaryMultiCallable[_session_pb2.ReleaseSessionRequest, _session_pb2.ReleaseSessionResponse]  # type: ignore[assignment]
+    """Gives a session back, when its browser has gone or is not ready. One that is not held is ignored, so repeating is
+    harmless.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "session": {"accountId": "0192f0c3-...", "epoch": "8"}} -> {}
+    """
+    StopAccount: _aio.UnaryUnaryMultiCallable[_session_pb2.StopAccountRequest, _session_pb2.StopAccountResponse]  # type: ignore[assignment]
+    """Stops an account whose marketplace refused its browser: it is RECONNECT_REQUIRED, its jobs wait, and only the seller
+    lets it go on. Repeating is harmless; the newest reason counts.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...",
+       "reason": "ACCOUNT_STOP_REASON_NEEDS_HUMAN"} -> {}
+    """
+    ResumeStoppedAccount: _aio.UnaryUnaryMultiCallable[_session_pb2.ResumeStoppedAccountRequest, _session_pb2.ResumeStoppedAccountResponse]  # type: ignore[assignment]
+    """Lets a stopped account go on, because its seller said so in the browser: it is CONNECTED, and its jobs that waited
+    for that or for a person are tried again. An account that is not stopped stays as it is.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+      NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+    Example:
+      {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-..."} -> {}
     """
 
 class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -662,6 +829,131 @@ class ConnectorServiceServicer(metaclass=_abc_1.ABCMeta):
            "leaseToken": "0192f0c6-...", "pageSize": 100}
           -> {"lastCompleteTime": "2026-11-23T08:00:00Z",
               "listings": [{"remoteId": "110555000001", "sku": "DRESS-1"}], "nextPageToken": "110555000001"}
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyPairing(
+        self,
+        request: _session_pb2.VerifyPairingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.VerifyPairingResponse, _abc.Awaitable[_session_pb2.VerifyPairingResponse]]:
+        """Exchanges a pairing code for a pairing, or verifies the secret of an existing one.
+
+        Safe to repeat: the same code with the same token returns the pairing that it made.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (PAIRING_NOT_FOUND): code or token is unknown, used, ended, revoked or another installation's; which of
+            these is not told.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "marketplace": "vinted", "code": "K7QM-4TXP", "token": "...",
+           "clientId": "0192f0c9-...", "clientName": "Chromium on Linux"}
+          -> {"pairingId": "0192f0c8-...", "tenantId": "42", "accountId": "0192f0c3-...", "displayName": "My wardrobe"}
+        """
+
+    @_abc_1.abstractmethod
+    def DropPairing(
+        self,
+        request: _session_pb2.DropPairingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.DropPairingResponse, _abc.Awaitable[_session_pb2.DropPairingResponse]]:
+        """Revokes a pairing because its browser has forgotten it. Revoked or unknown ones, and those of another secret, are
+        ignored, so repeating is harmless.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): an id is malformed.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "..."} -> {}
+        """
+
+    @_abc_1.abstractmethod
+    def AcquireSession(
+        self,
+        request: _session_pb2.AcquireSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.AcquireSessionResponse, _abc.Awaitable[_session_pb2.AcquireSessionResponse]]:
+        """Asks to be the one instance at which an account's browser is connected: from then on the account's commands come to
+        this instance's own consumer, and its jobs that wait with SELLER_OFFLINE go on. The same browser is granted the
+        session at once, wherever it was connected before; another one when the session was released or has run out.
+
+        Safe to repeat: each grant has a new epoch, and the last one counts.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (PAIRING_NOT_FOUND): no such pairing, it was revoked, or its secret is another.
+          FAILED_PRECONDITION (CONNECTOR_NOT_REGISTERED): register first.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "pairingId": "0192f0c8-...", "token": "...", "remoteUserId": "1001"}
+          -> {"decision": "SESSION_DECISION_GRANTED", "epoch": "8", "lease": "30s"}
+        """
+
+    @_abc_1.abstractmethod
+    def RenewSessions(
+        self,
+        request: _session_pb2.RenewSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.RenewSessionsResponse, _abc.Awaitable[_session_pb2.RenewSessionsResponse]]:
+        """Extends sessions, and tells which are lost.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed; nothing is extended.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "sessions": [{"accountId": "0192f0c3-...", "epoch": "8"}]} -> {"isHeld": [true]}
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseSession(
+        self,
+        request: _session_pb2.ReleaseSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.ReleaseSessionResponse, _abc.Awaitable[_session_pb2.ReleaseSessionResponse]]:
+        """Gives a session back, when its browser has gone or is not ready. One that is not held is ignored, so repeating is
+        harmless.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "session": {"accountId": "0192f0c3-...", "epoch": "8"}} -> {}
+        """
+
+    @_abc_1.abstractmethod
+    def StopAccount(
+        self,
+        request: _session_pb2.StopAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.StopAccountResponse, _abc.Awaitable[_session_pb2.StopAccountResponse]]:
+        """Stops an account whose marketplace refused its browser: it is RECONNECT_REQUIRED, its jobs wait, and only the seller
+        lets it go on. Repeating is harmless; the newest reason counts.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-...",
+           "reason": "ACCOUNT_STOP_REASON_NEEDS_HUMAN"} -> {}
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeStoppedAccount(
+        self,
+        request: _session_pb2.ResumeStoppedAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.ResumeStoppedAccountResponse, _abc.Awaitable[_session_pb2.ResumeStoppedAccountResponse]]:
+        """Lets a stopped account go on, because its seller said so in the browser: it is CONNECTED, and its jobs that waited
+        for that or for a person are tried again. An account that is not stopped stays as it is.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_ARGUMENT): every wrong field is listed.
+          NOT_FOUND (TENANT_NOT_FOUND, ACCOUNT_NOT_FOUND): no such tenant or account.
+
+        Example:
+          {"instanceId": "0192f0c5-...", "tenantId": "42", "accountId": "0192f0c3-..."} -> {}
         """
 
 def add_ConnectorServiceServicer_to_server(servicer: ConnectorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from stoflow.jobs.v1 import job_pb2 as stoflow_dot_jobs_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#stoflow/connector/v1/manifest.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x19stoflow/jobs/v1/job.proto\"\xd5\x03\n\x08Manifest\x12\x32\n\x0bmarketplace\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12/\n\x07version\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.+-]{1,64}$\x12\x1f\n\x0c\x64isplay_name\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12*\n\x17\x61\x63\x63ount_settings_schema\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x94\x01\n\x07\x61\x63tions\x18\x05 \x03(\x0b\x32 .stoflow.connector.v1.ActionSpecBa\xbaH^\x92\x01\x04\x08\x01\x10\x32\xba\x01T\n\x17manifest.actions.unique\x12\x1b\x61\x63tion names must be unique\x1a\x1cthis.map(a, a.name).unique()\x12I\n\x10\x64\x65\x66\x61ult_mappings\x18\x06 \x03(\x0b\x32$.stoflow.connector.v1.DefaultMappingB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x35\n\x05oauth\x18\x07 \x01(\x0b\x32&.stoflow.connector.v1.OAuthDescription\"\xc9\x03\n\x10OAuthDescription\x12\x34\n\rauthorize_url\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xd0\x0f\x32\x13^https?://[^\\s?#]+$\x12\x1d\n\tclient_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x34\n\x06scopes\x18\x03 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\x18\x01\"\x18r\x16\x32\x14^[!#-\\[\\]-~]{1,500}$\x12\x0c\n\x04pkce\x18\x04 \x01(\x08\x12\xe3\x01\n\x10\x65xtra_parameters\x18\x05 \x03(\x0b\x32;.stoflow.connector.v1.OAuthDescription.ExtraParametersEntryB\x8b\x01\xbaH\x87\x01\x9a\x01\x83\x01\x10\x14\"xrv2\x17^[A-Za-z0-9_.-]{1,100}$Z\tclient_idZ\x0e\x63ode_challengeZ\x15\x63ode_challenge_methodZ\x0credirect_uriZ\rresponse_typeZ\x05scopeZ\x05state*\x05r\x03\x18\xe8\x07\x1a\x36\n\x14\x45xtraParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x91\x01\n\x0e\x44\x65\x66\x61ultMapping\x12K\n\tattribute\x18\x01 \x01(\tB8\xbaH5r3R\x05\x62randR\x08\x63\x61tegoryR\x05\x63olorR\tconditionR\x08materialR\x04size\x12\x17\n\x03key\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x19\n\x05value\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\xe7\x03\n\nActionSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x0eoptions_schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12!\n\x0eproduct_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x18\n\x10requires_product\x18\x04 \x01(\x08\x12?\n\x10\x64\x65\x66\x61ult_priority\x18\x05 \x01(\x0e\x32\x19.stoflow.jobs.v1.PriorityB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12&\n\x13\x64\x65\x66\x61ult_max_retries\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x45\n\x0c\x65xpire_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xbaH\x11\xaa\x01\x0b\"\x05\x08\x80\xe7\x84\x0f\x32\x02\x08\x01\xc8\x01\x01\x12\x9b\x01\n\x05tasks\x18\x08 \x03(\x0b\x32\x1e.stoflow.connector.v1.TaskSpecBl\xbaHi\x92\x01\x04\x08\x01\x10\x64\xba\x01_\n\x13\x61\x63tion.tasks.unique\x12*task names must be unique within an action\x1a\x1cthis.map(t, t.name).unique()\"\xc3\x02\n\x08TaskSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x08\x66or_each\x18\x02 \x01(\tB\x0f\xbaH\x0cr\nR\x00R\x06images\x12.\n\x04once\x18\x03 \x01(\x0b\x32 .stoflow.connector.v1.OnceEffect\x12Q\n\x16start_to_close_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xbaH\x13\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/\xc8\x01\x01\x12Q\n\x19schedule_to_start_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/\x12\x11\n\tfollow_up\x18\x06 \x01(\x08\"w\n\nOnceEffect\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12<\n\x06settle\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x08\"\x04\x08\x80\xa3\x05\x32\x00\xc8\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#stoflow/connector/v1/manifest.proto\x12\x14stoflow.connector.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x19stoflow/jobs/v1/job.proto\"\xbf\x04\n\x08Manifest\x12\x32\n\x0bmarketplace\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,31}$\x12/\n\x07version\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.+-]{1,64}$\x12\x1f\n\x0c\x64isplay_name\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12*\n\x17\x61\x63\x63ount_settings_schema\x18\x04 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x94\x01\n\x07\x61\x63tions\x18\x05 \x03(\x0b\x32 .stoflow.connector.v1.ActionSpecBa\xbaH^\x92\x01\x04\x08\x01\x10\x32\xba\x01T\n\x17manifest.actions.unique\x12\x1b\x61\x63tion names must be unique\x1a\x1cthis.map(a, a.name).unique()\x12I\n\x10\x64\x65\x66\x61ult_mappings\x18\x06 \x03(\x0b\x32$.stoflow.connector.v1.DefaultMappingB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x35\n\x05oauth\x18\x07 \x01(\x0b\x32&.stoflow.connector.v1.OAuthDescription\x12>\n\nconnection\x18\x14 \x01(\x0e\x32 .stoflow.connector.v1.ConnectionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12(\n\x14max_jobs_per_account\x18\x15 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\"\xc9\x03\n\x10OAuthDescription\x12\x34\n\rauthorize_url\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xd0\x0f\x32\x13^https?://[^\\s?#]+$\x12\x1d\n\tclient_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x34\n\x06scopes\x18\x03 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\x18\x01\"\x18r\x16\x32\x14^[!#-\\[\\]-~]{1,500}$\x12\x0c\n\x04pkce\x18\x04 \x01(\x08\x12\xe3\x01\n\x10\x65xtra_parameters\x18\x05 \x03(\x0b\x32;.stoflow.connector.v1.OAuthDescription.ExtraParametersEntryB\x8b\x01\xbaH\x87\x01\x9a\x01\x83\x01\x10\x14\"xrv2\x17^[A-Za-z0-9_.-]{1,100}$Z\tclient_idZ\x0e\x63ode_challengeZ\x15\x63ode_challenge_methodZ\x0credirect_uriZ\rresponse_typeZ\x05scopeZ\x05state*\x05r\x03\x18\xe8\x07\x1a\x36\n\x14\x45xtraParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x91\x01\n\x0e\x44\x65\x66\x61ultMapping\x12K\n\tattribute\x18\x01 \x01(\tB8\xbaH5r3R\x05\x62randR\x08\x63\x61tegoryR\x05\x63olorR\tconditionR\x08materialR\x04size\x12\x17\n\x03key\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x19\n\x05value\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\xa1\x04\n\nActionSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x0eoptions_schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12!\n\x0eproduct_schema\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x04\x12\x18\n\x10requires_product\x18\x04 \x01(\x08\x12?\n\x10\x64\x65\x66\x61ult_priority\x18\x05 \x01(\x0e\x32\x19.stoflow.jobs.v1.PriorityB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12&\n\x13\x64\x65\x66\x61ult_max_retries\x18\x06 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x45\n\x0c\x65xpire_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\xbaH\x11\xaa\x01\x0b\"\x05\x08\x80\xe7\x84\x0f\x32\x02\x08\x01\xc8\x01\x01\x12\x9b\x01\n\x05tasks\x18\x08 \x03(\x0b\x32\x1e.stoflow.connector.v1.TaskSpecBl\xbaHi\x92\x01\x04\x08\x01\x10\x64\xba\x01_\n\x13\x61\x63tion.tasks.unique\x12*task names must be unique within an action\x1a\x1cthis.map(t, t.name).unique()\x12\x38\n\x07routing\x18\x14 \x01(\x0e\x32\x1d.stoflow.connector.v1.RoutingB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xc3\x02\n\x08TaskSpec\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12!\n\x08\x66or_each\x18\x02 \x01(\tB\x0f\xbaH\x0cr\nR\x00R\x06images\x12.\n\x04once\x18\x03 \x01(\x0b\x32 .stoflow.connector.v1.OnceEffect\x12Q\n\x16start_to_close_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x16\xbaH\x13\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/\xc8\x01\x01\x12Q\n\x19schedule_to_start_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/\x12\x11\n\tfollow_up\x18\x06 \x01(\x08\"w\n\nOnceEffect\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,63}$\x12<\n\x06settle\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\x08\"\x04\x08\x80\xa3\x05\x32\x00\xc8\x01\x01*V\n\nConnection\x12\x1a\n\x16\x43ONNECTION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43ONNECTION_OAUTH\x10\x01\x12\x16\n\x12\x43ONNECTION_BROWSER\x10\x02*H\n\x07Routing\x12\x17\n\x13ROUTING_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROUTING_ANY\x10\x01\x12\x13\n\x0fROUTING_SESSION\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +46,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MANIFEST'].fields_by_name['actions']._serialized_options = b'\272H^\222\001\004\010\001\0202\272\001T\n\027manifest.actions.unique\022\033action names must be unique\032\034this.map(a, a.name).unique()'
   _globals['_MANIFEST'].fields_by_name['default_mappings']._loaded_options = None
   _globals['_MANIFEST'].fields_by_name['default_mappings']._serialized_options = b'\272H\006\222\001\003\020\220N'
+  _globals['_MANIFEST'].fields_by_name['connection']._loaded_options = None
+  _globals['_MANIFEST'].fields_by_name['connection']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_MANIFEST'].fields_by_name['max_jobs_per_account']._loaded_options = None
+  _globals['_MANIFEST'].fields_by_name['max_jobs_per_account']._serialized_options = b'\272H\007\032\005\030\220N(\000'
   _globals['_OAUTHDESCRIPTION_EXTRAPARAMETERSENTRY']._loaded_options = None
   _globals['_OAUTHDESCRIPTION_EXTRAPARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_OAUTHDESCRIPTION'].fields_by_name['authorize_url']._loaded_options = None
@@ -76,6 +80,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACTIONSPEC'].fields_by_name['expire_after']._serialized_options = b'\272H\021\252\001\013\"\005\010\200\347\204\0172\002\010\001\310\001\001'
   _globals['_ACTIONSPEC'].fields_by_name['tasks']._loaded_options = None
   _globals['_ACTIONSPEC'].fields_by_name['tasks']._serialized_options = b'\272Hi\222\001\004\010\001\020d\272\001_\n\023action.tasks.unique\022*task names must be unique within an action\032\034this.map(t, t.name).unique()'
+  _globals['_ACTIONSPEC'].fields_by_name['routing']._loaded_options = None
+  _globals['_ACTIONSPEC'].fields_by_name['routing']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_TASKSPEC'].fields_by_name['name']._loaded_options = None
   _globals['_TASKSPEC'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,63}$'
   _globals['_TASKSPEC'].fields_by_name['for_each']._loaded_options = None
@@ -88,18 +94,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ONCEEFFECT'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,63}$'
   _globals['_ONCEEFFECT'].fields_by_name['settle']._loaded_options = None
   _globals['_ONCEEFFECT'].fields_by_name['settle']._serialized_options = b'\272H\016\252\001\010\"\004\010\200\243\0052\000\310\001\001'
+  _globals['_CONNECTION']._serialized_start=2330
+  _globals['_CONNECTION']._serialized_end=2416
+  _globals['_ROUTING']._serialized_start=2418
+  _globals['_ROUTING']._serialized_end=2490
   _globals['_MANIFEST']._serialized_start=150
-  _globals['_MANIFEST']._serialized_end=619
-  _globals['_OAUTHDESCRIPTION']._serialized_start=622
-  _globals['_OAUTHDESCRIPTION']._serialized_end=1079
-  _globals['_OAUTHDESCRIPTION_EXTRAPARAMETERSENTRY']._serialized_start=1025
-  _globals['_OAUTHDESCRIPTION_EXTRAPARAMETERSENTRY']._serialized_end=1079
-  _globals['_DEFAULTMAPPING']._serialized_start=1082
-  _globals['_DEFAULTMAPPING']._serialized_end=1227
-  _globals['_ACTIONSPEC']._serialized_start=1230
-  _globals['_ACTIONSPEC']._serialized_end=1717
-  _globals['_TASKSPEC']._serialized_start=1720
-  _globals['_TASKSPEC']._serialized_end=2043
-  _globals['_ONCEEFFECT']._serialized_start=2045
-  _globals['_ONCEEFFECT']._serialized_end=2164
+  _globals['_MANIFEST']._serialized_end=725
+  _globals['_OAUTHDESCRIPTION']._serialized_start=728
+  _globals['_OAUTHDESCRIPTION']._serialized_end=1185
+  _globals['_OAUTHDESCRIPTION_EXTRAPARAMETERSENTRY']._serialized_start=1131
+  _globals['_OAUTHDESCRIPTION_EXTRAPARAMETERSENTRY']._serialized_end=1185
+  _globals['_DEFAULTMAPPING']._serialized_start=1188
+  _globals['_DEFAULTMAPPING']._serialized_end=1333
+  _globals['_ACTIONSPEC']._serialized_start=1336
+  _globals['_ACTIONSPEC']._serialized_end=1881
+  _globals['_TASKSPEC']._serialized_start=1884
+  _globals['_TASKSPEC']._serialized_end=2207
+  _globals['_ONCEEFFECT']._serialized_start=2209
+  _globals['_ONCEEFFECT']._serialized_end=2328
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from stoflow.jobs.v1 import job_pb2 as _job_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,54 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Connection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConnectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Connection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONNECTION_UNSPECIFIED: _Connection.ValueType  # 0
+    """As OAUTH."""
+    CONNECTION_OAUTH: _Connection.ValueType  # 1
+    """The account has the tokens that the marketplace's OAuth gave."""
+    CONNECTION_BROWSER: _Connection.ValueType  # 2
+    """The account has no credentials: a browser that the seller paired acts in the seller's own session."""
+
+class Connection(_Connection, metaclass=_ConnectionEnumTypeWrapper):
+    """How a seller connects an account."""
+
+CONNECTION_UNSPECIFIED: Connection.ValueType  # 0
+"""As OAUTH."""
+CONNECTION_OAUTH: Connection.ValueType  # 1
+"""The account has the tokens that the marketplace's OAuth gave."""
+CONNECTION_BROWSER: Connection.ValueType  # 2
+"""The account has no credentials: a browser that the seller paired acts in the seller's own session."""
+Global___Connection: _TypeAlias = Connection  # noqa: Y015
+
+class _Routing:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RoutingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Routing.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROUTING_UNSPECIFIED: _Routing.ValueType  # 0
+    """As ANY."""
+    ROUTING_ANY: _Routing.ValueType  # 1
+    """Whichever instance of the marketplace has a free slot."""
+    ROUTING_SESSION: _Routing.ValueType  # 2
+    """The one that holds the account's session; without one the job waits with SELLER_OFFLINE."""
+
+class Routing(_Routing, metaclass=_RoutingEnumTypeWrapper):
+    """Which instance an action's commands go to."""
+
+ROUTING_UNSPECIFIED: Routing.ValueType  # 0
+"""As ANY."""
+ROUTING_ANY: Routing.ValueType  # 1
+"""Whichever instance of the marketplace has a free slot."""
+ROUTING_SESSION: Routing.ValueType  # 2
+"""The one that holds the account's session; without one the job waits with SELLER_OFFLINE."""
+Global___Routing: _TypeAlias = Routing  # noqa: Y015
 
 @_typing.final
 class Manifest(_message.Message):
@@ -33,6 +82,8 @@ class Manifest(_message.Message):
     ACTIONS_FIELD_NUMBER: _builtins.int
     DEFAULT_MAPPINGS_FIELD_NUMBER: _builtins.int
     OAUTH_FIELD_NUMBER: _builtins.int
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    MAX_JOBS_PER_ACCOUNT_FIELD_NUMBER: _builtins.int
     marketplace: _builtins.str
     """The marketplace's registered name: "ebay"."""
     version: _builtins.str
@@ -43,6 +94,10 @@ class Manifest(_message.Message):
     """Name for people: "eBay"."""
     account_settings_schema: _builtins.str
     """JSON Schema (2020-12) that an account's settings must satisfy; empty accepts none."""
+    connection: Global___Connection.ValueType
+    """How accounts are connected; unspecified means OAUTH."""
+    max_jobs_per_account: _builtins.int
+    """Greatest number of jobs admitted at once for a new account; 0 for no limit. An operator may change an account's."""
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionSpec]:
         """What jobs can do."""
@@ -67,10 +122,12 @@ class Manifest(_message.Message):
         actions: _abc.Iterable[Global___ActionSpec] | None = ...,
         default_mappings: _abc.Iterable[Global___DefaultMapping] | None = ...,
         oauth: Global___OAuthDescription | None = ...,
+        connection: Global___Connection.ValueType = ...,
+        max_jobs_per_account: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oauth", b"oauth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_settings_schema", b"account_settings_schema", "actions", b"actions", "default_mappings", b"default_mappings", "display_name", b"display_name", "marketplace", b"marketplace", "oauth", b"oauth", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_settings_schema", b"account_settings_schema", "actions", b"actions", "connection", b"connection", "default_mappings", b"default_mappings", "display_name", b"display_name", "marketplace", b"marketplace", "max_jobs_per_account", b"max_jobs_per_account", "oauth", b"oauth", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -182,6 +239,7 @@ class ActionSpec(_message.Message):
     DEFAULT_MAX_RETRIES_FIELD_NUMBER: _builtins.int
     EXPIRE_AFTER_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
+    ROUTING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"publish"."""
     options_schema: _builtins.str
@@ -196,6 +254,8 @@ class ActionSpec(_message.Message):
     """Priority of a job that names none."""
     default_max_retries: _builtins.int
     """Retries of a job that names none."""
+    routing: Global___Routing.ValueType
+    """Which instance its commands go to; unspecified means ANY."""
     @_builtins.property
     def expire_after(self) -> _duration_pb2.Duration:
         """How long after its creation, or its not_before_time if that is later, a job expires."""
@@ -215,10 +275,11 @@ class ActionSpec(_message.Message):
         default_max_retries: _builtins.int = ...,
         expire_after: _duration_pb2.Duration | None = ...,
         tasks: _abc.Iterable[Global___TaskSpec] | None = ...,
+        routing: Global___Routing.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_after", b"expire_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_max_retries", b"default_max_retries", "default_priority", b"default_priority", "expire_after", b"expire_after", "name", b"name", "options_schema", b"options_schema", "product_schema", b"product_schema", "requires_product", b"requires_product", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_max_retries", b"default_max_retries", "default_priority", b"default_priority", "expire_after", b"expire_after", "name", b"name", "options_schema", b"options_schema", "product_schema", b"product_schema", "requires_product", b"requires_product", "routing", b"routing", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
