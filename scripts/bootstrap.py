@@ -32,6 +32,7 @@ PACKAGES = (
     "orchestrator",
     "connector-ebay",
     "connector-etsy",
+    "connector-vinted",
     "stats-service",
     "console",
     "sandbox",

@@ -78,7 +78,8 @@ async def start_connector(
 
     lifecycle.on_drain("not serving", stop_serving)
     server.set_serving()
-    lifecycle.serving(grpc_address=grpc_address, http_address=http_address)
+    gateway = {} if definition.gateway is None else {"gateway_address": definition.gateway.address}
+    lifecycle.serving(grpc_address=grpc_address, http_address=http_address, **gateway)
 
 
 def _build(definition_factory: Callable[[S], ConnectorDefinition], settings: S) -> ConnectorDefinition:

@@ -61,12 +61,13 @@ class SessionGrant:
 class SessionClient:
     """The part of ConnectorService that is about sessions, for one instance."""
 
-    def __init__(self, client: OrchestratorClient, instance_id: str) -> None:
+    def __init__(self, client: OrchestratorClient, instance_id: str, marketplace: str) -> None:
         self._client = client
         self._instance_id = instance_id
+        self._marketplace = marketplace
 
     async def verify_pairing(
-        self, marketplace: str, token: str, client_id: str, *, code: str = "", client_name: str = ""
+        self, token: str, client_id: str, *, code: str = "", client_name: str = ""
     ) -> PairedAccount:
         """Exchanges a code for a pairing under a new secret, or recognizes a secret.
 
@@ -76,7 +77,7 @@ class SessionClient:
         """
         request = pb.VerifyPairingRequest(
             instance_id=self._instance_id,
-            marketplace=marketplace,
+            marketplace=self._marketplace,
             code=code,
             token=token,
             client_id=client_id,
@@ -208,6 +209,11 @@ class SessionClient:
 
 class Gateway(Protocol):
     """Where sellers' browsers connect; started and stopped with the connector."""
+
+    @property
+    def address(self) -> str:
+        """`host:port` once it listens; empty before."""
+        ...
 
     async def start(self, sessions: SessionClient, background: Background) -> None:
         """Begins to listen; the instance is registered by then."""

@@ -75,13 +75,14 @@ class Lifecycle:
         """Whether the drain was asked for."""
         return self._stopping.is_set()
 
-    def serving(self, *, grpc_address: str, http_address: str) -> None:
+    def serving(self, *, grpc_address: str, http_address: str, **others: str) -> None:
         """Logs `serving` with the real ports and writes the ready file; called once everything answers."""
-        log.info("serving", grpc_address=grpc_address, http_address=http_address, pid=os.getpid())
+        addresses = {"grpc_address": grpc_address, "http_address": http_address, **others}
+        log.info("serving", **addresses, pid=os.getpid())
         _keep_modules_out_of_collections()
         if self._ready_file is None:
             return
-        content = {"pid": os.getpid(), "grpc_address": grpc_address, "http_address": http_address}
+        content = {"pid": os.getpid(), **addresses}
         self._ready_file.parent.mkdir(parents=True, exist_ok=True)
         # Replaced in one step: whoever waits for the file never reads half of it.
         partial = self._ready_file.with_name(f"{self._ready_file.name}.{os.getpid()}")

@@ -66,6 +66,7 @@ class ConnectorRuntime:
         """
         self.instance_id = str(uuid.uuid4())
         self._gateway = definition.gateway
+        self._marketplace = definition.marketplace
         self._clock = clock or SystemClock()
         self._background = background
         self._open_source = open_source
@@ -125,7 +126,9 @@ class ConnectorRuntime:
             await self._open_doorbell(registration.directives_subject, self._heartbeats.ask)
         self._background.spawn("heartbeats", self._heartbeats.run, on_crash=OnCrash.STOP_SERVICE)
         if self._gateway is not None:
-            await self._gateway.start(SessionClient(self._client, self.instance_id), self._background)
+            await self._gateway.start(
+                SessionClient(self._client, self.instance_id, self._marketplace), self._background
+            )
 
     async def drain(self, grace_seconds: float) -> None:
         """Stops pulling, lets attempts end, gives back the rest, and takes the registration away.

@@ -1,0 +1,1 @@
+"""Sells on Vinted through the seller's own browser."""

@@ -1,0 +1,1 @@
+"""Where sellers' browsers connect."""
