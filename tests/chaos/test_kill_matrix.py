@@ -25,12 +25,33 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, id=cell.name, marks=[pytest.mark.long] if cell.is_long else []) for cell in CELLS],
+)
 async def test_kill_matrix(kill_matrix: KillMatrix, cell: MatrixCell) -> None:
-    """Whatever befalls the connector during this task, the job completes with one offer and one listing."""
+    """Whatever befalls the connector during this task, its job completes, with one offer and one listing ever made."""
     outcomes = await kill_matrix.outcomes(cell)
     assert [str(violation) for outcome in outcomes for violation in outcome.violations] == []
     assert None not in [outcome.recovery_seconds for outcome in outcomes]
+
+
+async def test_publish_and_delete_submitted_together_end_in_that_order(kill_matrix: KillMatrix) -> None:
+    """A delete that is submitted while the publish has not begun ends the listing that the publish makes."""
+    row = next(row for row in list_rows("ebay") if row.label == "publish_offer")
+    run = CellRun(kill_matrix.stage, kill_matrix.markets["ebay"], row, "ebay-together")
+    async with run:
+        published = await run.submit()
+        deleted = await run.submit("delete")
+        await run.wait_for_end()
+        last = await run.get_job()
+        evidence = await run.gather(list_rows("ebay"))
+        first = await run.get_job(published)
+    assert last.job_id == deleted
+    assert {first.state, last.state} == {job_pb2.JOB_STATE_COMPLETED}
+    assert first.finish_time.ToNanoseconds() <= last.start_time.ToNanoseconds()
+    assert set(evidence.market.created.values()) == {1}
+    assert (evidence.market.listing_state, evidence.listings) == ("ENDED", ())
 
 
 async def test_exchanges_of_the_kill_matrix_obey_the_documents(kill_matrix: KillMatrix) -> None:
@@ -93,6 +114,8 @@ async def test_judge_sees_every_single_thing_that_goes_wrong(kill_matrix: KillMa
         (Harm.LOST, replace(good, market=replace(market, created=no_listing))),
         (Harm.LOST, replace(good, market=replace(market, listing_state="ENDED"))),
         (Harm.LOST, replace(good, market=replace(market, picture_digests=market.picture_digests[::-1]))),
+        (Harm.LOST, replace(good, market=replace(market, shown={**market.shown, "price_minor": 1}))),
+        (Harm.LOST, replace(good, is_ended=True, listings=())),
         (Harm.DUPLICATE, replace(good, market=replace(market, sends={**market.sends, "create_offer": 2}))),
         (Harm.UNCLEAN, replace(good, effects=unresolved)),
         (Harm.UNCLEAN, replace(good, effects={**good.effects, "offer": EffectRow("DONE", "1")})),

@@ -22,6 +22,7 @@ from google.protobuf import json_format, struct_pb2
 from PIL import Image
 from stoflow.accounts.v1 import account_pb2, account_service_pb2
 from stoflow.catalog.v1 import listing_pb2, listing_service_pb2, product_service_pb2
+from stoflow.catalog.v1.product_pb2 import ProductContent
 from stoflow.jobs.v1 import job_pb2, job_service_pb2
 
 from stoflow_sandbox.marketplaces.control import AsyncSandboxControl, SandboxControlError
@@ -79,6 +80,8 @@ class CellRun:
     _product_id: str = ""
     _job_id: str = ""
     _fault_time: float = 0.0
+    _pictures: list[str] = field(default_factory=lambda: list(PICTURES))
+    _wanted: dict[str, Any] = field(default_factory=dict)
     _first: ServiceProcess | None = None
 
     def __post_init__(self) -> None:
@@ -135,13 +138,49 @@ class CellRun:
             request_id=str(uuid.uuid4()), tenant_id=self.tenant_id, content=self.market.product(self.sku)
         )
         self._product_id = (await stubs.products.CreateProduct(product)).product.product_id
-        for color in PICTURES:
+        for color in self._pictures:
             await stubs.add_image(self.tenant_id, self._product_id, draw(color))
+        if self.row.action != "publish":
+            await self._prepare()
+
+    async def _prepare(self) -> None:
+        """Brings the product live, lets the seller set something at the marketplace, changes the product."""
+        await self.submit("publish")
+        await self.wait_for_end()
+        job = await self.get_job()
+        assert job.state == job_pb2.JOB_STATE_COMPLETED, await self._describe()
+        if not self.row.change:
+            return
+        self._wanted |= await self.market.edit_as_seller(self.control, self.seller, self.sku)
+        content = self.market.product(self.sku)
+        content.price.amount_minor += 700
+        content.stock_quantity += 2
+        paths = ["price", "stock_quantity"]
+        if self.row.change == "texts":
+            content.title += ", blue"
+            paths.append("title")
+            self._pictures.append("yellow")
+            await self.stage.stubs.add_image(self.tenant_id, self._product_id, draw("yellow"))
+        self._wanted |= _wanted(content)
+        read = product_service_pb2.GetProductRequest(tenant_id=self.tenant_id, product_id=self._product_id)
+        etag = (await self.stage.stubs.products.GetProduct(read)).product.etag
+        request = product_service_pb2.UpdateProductRequest(
+            request_id=str(uuid.uuid4()),
+            tenant_id=self.tenant_id,
+            product_id=self._product_id,
+            etag=etag,
+            content=content,
+        )
+        request.update_mask.paths.extend(paths)
+        await self.stage.stubs.products.UpdateProduct(request)
 
     # What the columns do.
 
-    async def add_fault(self, kind: str, request: Request, **rule: object) -> str:
+    async def add_fault(self, kind: str, request: Request | None, **rule: object) -> str:
         """Adds a fault for one of this seller's requests."""
+        assert request is not None, (
+            f"{self.row.label} has no such request: the table must leave the column out"
+        )
         return await self.control.add_fault(
             kind,
             method=request.method,
@@ -151,17 +190,19 @@ class CellRun:
             **rule,
         )
 
-    async def submit(self) -> None:
-        """Submits the job."""
+    async def submit(self, action: str = "") -> str:
+        """Submits the row's job, or one of another action; it is the one that is waited for. Returns its id."""
         request = job_service_pb2.CreateJobRequest(
             request_id=str(uuid.uuid4()),
             tenant_id=self.tenant_id,
             account_id=self._account_id,
             product_id=self._product_id,
             site=self.seller.site,
-            action="publish",
+            action=action or self.row.action,
+            options=json_format.ParseDict({} if action else dict(self.row.options), struct_pb2.Struct()),
         )
         self._job_id = (await self.stage.stubs.jobs.CreateJob(request)).job.job_id
+        return self._job_id
 
     async def wait_for_hit(self, rule: str) -> None:
         """Waits until the fault has caught its request; that is the fault's time until something worse."""
@@ -169,6 +210,10 @@ class CellRun:
             await self.control.wait_for_hit(rule, HIT_SECONDS)
         except SandboxControlError as error:
             raise AssertionError(f"{self.name}: the request never came; {await self._describe()}") from error
+        self._fault_time = time.time()
+
+    def set_fault_time(self) -> None:
+        """Says that the fault is now."""
         self._fault_time = time.time()
 
     async def release(self, rule: str) -> None:
@@ -194,6 +239,7 @@ class CellRun:
         """Waits until the connector has read the marketplace's answer to the task's request."""
         record = record_of(self.folder, "first")
         request = self.row.request
+        assert request is not None, f"{self.row.label} has no request"
 
         async def read() -> bool:
             lines = record.read_bytes().splitlines() if record.exists() else []
@@ -275,7 +321,9 @@ class CellRun:
             effects={name: EffectRow(*rest) for name, *rest in await self._effects()},
             listings=tuple(x.remote_id for x in listings if x.state == listing_pb2.LISTING_STATE_LIVE),
             market=await self.market.gather(self.control, self.seller, self.sku, rows),
-            pictures=tuple(hashlib.sha256(draw(color)).hexdigest() for color in PICTURES),
+            pictures=tuple(hashlib.sha256(draw(color)).hexdigest() for color in self._pictures),
+            wanted=self._wanted or _wanted(self.market.product(self.sku)),
+            is_ended=self.row.ends,
         )
 
     async def recovery_seconds(self) -> float | None:
@@ -285,9 +333,9 @@ class CellRun:
             return None
         return job.finish_time.ToNanoseconds() / 1e9 - self._fault_time
 
-    async def get_job(self) -> job_pb2.Job:
-        """Returns the job as the public API shows it."""
-        request = job_service_pb2.GetJobRequest(tenant_id=self.tenant_id, job_id=self._job_id)
+    async def get_job(self, job_id: str = "") -> job_pb2.Job:
+        """Returns the job that is waited for, or another, as the public API shows it."""
+        request = job_service_pb2.GetJobRequest(tenant_id=self.tenant_id, job_id=job_id or self._job_id)
         return (await self.stage.stubs.jobs.GetJob(request)).job
 
     async def forget_effects(self) -> None:
@@ -353,6 +401,14 @@ class CellRun:
         job = await self.get_job()
         tasks = ", ".join(f"{t.name} {job_pb2.TaskState.Name(t.state)}" for t in job.tasks)
         return f"job {job_pb2.JobState.Name(job.state)}: {tasks}; logs in {self.folder}"
+
+
+def _wanted(content: ProductContent) -> dict[str, Any]:
+    return {
+        "title": content.title,
+        "price_minor": content.price.amount_minor,
+        "quantity": content.stock_quantity,
+    }
 
 
 @cache

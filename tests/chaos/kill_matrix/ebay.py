@@ -60,6 +60,26 @@ class EbayMarket(Market):
         settings = {SITE: {**seeded.policies[SITE], "merchantLocationKey": seeded.locations[0]}}
         return Seller(username, seeded.refresh_token, SITE, settings)
 
+    async def edit_as_seller(
+        self, control: AsyncSandboxControl, seller: Seller, sku: str
+    ) -> Mapping[str, Any]:
+        text = "A small stain."
+        async with httpx.AsyncClient(base_url=control.base_url, trust_env=False) as client:
+            grant = {"grant_type": "refresh_token", "refresh_token": seller.refresh_token}
+            answer = await client.post(
+                "/identity/v1/oauth2/token", data=grant, auth=(CLIENT_ID, CLIENT_SECRET)
+            )
+            headers = {
+                "authorization": f"Bearer {answer.raise_for_status().json()['access_token']}",
+                "accept-language": "en-US",
+                "content-language": "en-US",
+            }
+            path = f"/sell/inventory/v1/inventory_item/{sku}"
+            item = (await client.get(path, headers=headers)).raise_for_status().json()
+            item["conditionDescription"] = text
+            (await client.put(path, headers=headers, json=item)).raise_for_status()
+        return {"condition_description": text}
+
     async def gather(
         self, control: AsyncSandboxControl, seller: Seller, sku: str, rows: tuple[TaskRow, ...]
     ) -> MarketFacts:
@@ -90,9 +110,19 @@ class EbayMarket(Market):
                     )
                 )
                 for row in rows
-                if row.once
+                if row.once and row.request is not None
             },
+            shown=_shown(listings[0]) if listings else {},
         )
+
+
+def _shown(listing: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "title": listing["title"],
+        "price_minor": round(float(listing["price"]["value"]) * 100),
+        "quantity": listing["quantity"],
+        "condition_description": listing["conditionDescription"],
+    }
 
 
 def _count_created(log: list[dict[str, Any]], kind: str, sku: str) -> int:

@@ -42,11 +42,16 @@ async def kill_on_receipt(run: CellRun) -> None:
 
 async def kill_before_call(run: CellRun) -> None:
     """SIGKILL after the lease was granted, before the connector learns of it."""
-    rule = await run.add_fault("hold", run.row.before, apply="before")
-    await run.submit()
-    await run.wait_for_hit(rule)
-    run.relay.freeze_answers()
-    await run.release(rule)
+    if run.row.before is None:
+        run.relay.freeze_answers()
+        await run.submit()
+        run.set_fault_time()
+    else:
+        rule = await run.add_fault("hold", run.row.before, apply="before")
+        await run.submit()
+        await run.wait_for_hit(rule)
+        run.relay.freeze_answers()
+        await run.release(rule)
     await run.wait_until_granted()
     run.kill_connector()
     await run.start_successor()

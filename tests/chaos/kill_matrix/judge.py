@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from stoflow.jobs.v1 import job_pb2
 
@@ -50,6 +51,8 @@ class Evidence:
         listings: Remote ids of the LIVE listings in the tenant's catalogue.
         market: What the marketplace says.
         pictures: SHA-256 of the product's pictures in order.
+        wanted: What buyers must see, by the names of MarketFacts.shown.
+        is_ended: Whether they must not see the product any more.
     """
 
     job: job_pb2.Job
@@ -58,6 +61,8 @@ class Evidence:
     listings: tuple[str, ...]
     market: MarketFacts
     pictures: tuple[str, ...]
+    wanted: Mapping[str, Any]
+    is_ended: bool = False
 
 
 def judge(
@@ -96,14 +101,28 @@ def _market_violations(evidence: Evidence, most_sends: Mapping[str, int]) -> Ite
         if count != 1:
             harm = Harm.DUPLICATE if count > 1 else Harm.LOST
             yield Violation(harm, f"{thing}: created {count} times")
-    if market.listing_state != LIVE:
+    if evidence.is_ended:
+        if market.listing_state == LIVE:
+            yield Violation(Harm.LOST, "the listing is for sale still")
+    elif market.listing_state != LIVE:
         yield Violation(Harm.LOST, f"the listing is {market.listing_state}")
-    if market.picture_digests != evidence.pictures:
-        yield Violation(Harm.LOST, "the listing does not show the product's pictures in their order")
+    else:
+        yield from _shown_violations(evidence)
     for task, most in most_sends.items():
         if market.sends[task] > most:
             text = f"{task} was sent {market.sends[task]} times and may be sent {most} times"
             yield Violation(Harm.DUPLICATE, text)
+
+
+def _shown_violations(evidence: Evidence) -> Iterator[Violation]:
+    market = evidence.market
+    if market.picture_digests != evidence.pictures:
+        yield Violation(Harm.LOST, "the listing does not show the product's pictures in their order")
+    for name, value in evidence.wanted.items():
+        if market.shown.get(name) != value:
+            yield Violation(
+                Harm.LOST, f"the listing shows {name} {market.shown.get(name)!r} and not {value!r}"
+            )
 
 
 def _ledger_violations(evidence: Evidence, names: list[str]) -> Iterator[Violation]:
@@ -112,6 +131,7 @@ def _ledger_violations(evidence: Evidence, names: list[str]) -> Iterator[Violati
         remote_ids = evidence.market.remote_ids[name]
         if row is None or row.state != "DONE" or (row.remote_id,) != remote_ids:
             yield Violation(Harm.UNCLEAN, f"effect {name}: the ledger has {row}, the market {remote_ids}")
-    if evidence.listings != evidence.market.remote_ids["listing"]:
+    expected = () if evidence.is_ended else evidence.market.remote_ids["listing"]
+    if evidence.listings != expected:
         text = f"the catalogue's live listings are {evidence.listings}"
-        yield Violation(Harm.UNCLEAN, f"{text}, the market's {evidence.market.remote_ids['listing']}")
+        yield Violation(Harm.UNCLEAN, f"{text}, the market's {expected}")

@@ -35,6 +35,7 @@ class MarketFacts:
         listing_state: LIVE, or the marketplace's own word.
         picture_digests: SHA-256 of the pictures that buyers get, in order.
         sends: How many requests arrived for each ONCE step, by its name.
+        shown: What buyers see: `title`, `price_minor`, `quantity`, and what edit_as_seller names.
     """
 
     created: Mapping[str, int]
@@ -42,6 +43,7 @@ class MarketFacts:
     listing_state: str
     picture_digests: tuple[str, ...]
     sends: Mapping[str, int]
+    shown: Mapping[str, Any]
 
 
 class Market(ABC):
@@ -64,6 +66,15 @@ class Market(ABC):
     @abstractmethod
     async def open_seller(self, control: AsyncSandboxControl, username: str) -> Seller:
         """Makes a seller at the sandbox."""
+
+    @abstractmethod
+    async def edit_as_seller(
+        self, control: AsyncSandboxControl, seller: Seller, sku: str
+    ) -> Mapping[str, Any]:
+        """Sets something of a live product at the marketplace, as the seller does there; returns how it is shown.
+
+        No job may lose it.
+        """
 
     @abstractmethod
     async def gather(

@@ -38,7 +38,7 @@ def summarize(cell: MatrixCell, outcomes: Iterable[Outcome]) -> Mapping[str, Any
     recoveries = [run.recovery_seconds for run in runs if run.recovery_seconds is not None]
     return {
         "marketplace": cell.row.marketplace,
-        "task": cell.row.task,
+        "task": cell.row.label,
         "fault": cell.fault.name,
         "runs": len(runs),
         "duplicates": sum(run.has(Harm.DUPLICATE) for run in runs),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,35 @@ class TaskRow:
     Attributes:
         marketplace: The connector's own name.
         task: The step's name.
-        request: Has the step's effect at the marketplace.
-        before: Has the effect of the step before; while its answer is held, this step has not begun.
+        request: Has the step's effect at the marketplace, or is its first question; None for a step that asks the
+            marketplace nothing.
+        before: Has the effect of the step before; while its answer is held, this step has not begun. None for a job's
+            first step, and then the grant itself is withheld.
         item_index: Which element of a fanned-out step.
         once: Name of the effect that must happen once; empty for a repeatable step.
+        action: What the job does; other actions than publish begin with a product that is live already.
+        options: The job's.
+        change: What is changed of the product before the job: "" nothing, "price" price and stock, "texts" the title
+            and a picture as well.
+        ends: Whether the product is not for sale afterwards.
+        columns: Names of the faults that can be placed; empty for all.
     """
 
     marketplace: str
     task: str
-    request: Request
-    before: Request
+    request: Request | None
+    before: Request | None
     item_index: int | None = None
     once: str = ""
+    action: str = "publish"
+    options: Mapping[str, str] = field(default_factory=dict)
+    change: str = ""
+    ends: bool = False
+    columns: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Names the row."""
+        if self.action == "publish":
+            return self.task
+        return "-".join([self.action, self.task, *self.options.values()])
