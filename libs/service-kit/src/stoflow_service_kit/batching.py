@@ -16,8 +16,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 OVERLOAD_RETRY_SECONDS = 1.0
-# Above what a group takes: one that is held up, by locks of others say, must not hold up those behind it.
-PATIENCE_SECONDS = 0.05
+# About what a group takes: one that is held up, by locks of others say, must not hold up those behind it.
+PATIENCE_SECONDS = 0.01
 
 
 @dataclass(slots=True, eq=False)
