@@ -19,6 +19,7 @@ from stoflow_connector_etsy.services.connection import SCOPES, EtsyConnectionSer
 from stoflow_connector_etsy.services.deletion import EtsyDeletionService
 from stoflow_connector_etsy.services.listing_finder import ListingFinder
 from stoflow_connector_etsy.services.picture_order import PictureOrder
+from stoflow_connector_etsy.services.picture_update import PictureUpdate
 from stoflow_connector_etsy.services.preflight import Preflight
 from stoflow_connector_etsy.services.publication import EtsyPublicationService
 from stoflow_connector_etsy.services.sync import EtsySyncService
@@ -80,12 +81,14 @@ def make_handlers(caller: EtsyCaller, catalogue: CatalogueImages, timing: Timing
     """Builds the handler of every action."""
     listings = ListingsClient(caller)
     finder = ListingFinder(listings)
-    pictures = PictureOrder(catalogue, PicturesClient(caller), listings)
+    picture_client = PicturesClient(caller)
+    pictures = PictureOrder(catalogue, picture_client, listings)
+    updates = EtsyUpdateService(listings, finder, PictureUpdate(pictures, picture_client, listings))
     publication = EtsyPublicationService(listings, finder, pictures, Preflight(ShopClient(caller)))
     sync = EtsySyncService(listings, ReceiptsClient(caller))
     return [
         EtsyPublishHandler(publication, timing),
-        EtsyUpdateHandler(EtsyUpdateService(listings, finder), timing),
+        EtsyUpdateHandler(updates, timing),
         EtsyDeleteHandler(EtsyDeletionService(listings, finder), timing),
         EtsySyncListingsHandler(sync, timing),
         EtsySyncOrdersHandler(sync, timing),

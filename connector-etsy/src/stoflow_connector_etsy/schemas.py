@@ -76,7 +76,6 @@ _MAPPINGS: Final = {
 
 _IMAGES: Final = {
     "type": "array",
-    "minItems": 1,
     "maxItems": 20,
     "items": {
         "type": "object",
@@ -85,7 +84,9 @@ _IMAGES: Final = {
 }
 
 
-def _product(title: str, least_stock: int, product: Mapping[str, Any]) -> Mapping[str, Any]:
+def _product(title: str, *, least_stock: int, least_images: int) -> Mapping[str, Any]:
+    # An empty list is left out of protobuf's JSON form as well.
+    images = ["images"] if least_images else []
     return {
         "$schema": _DIALECT,
         "title": title,
@@ -94,17 +95,22 @@ def _product(title: str, least_stock: int, product: Mapping[str, Any]) -> Mappin
         "properties": {
             "product": {
                 "type": "object",
-                "required": ["content", *product],
-                "properties": {"content": _content(least_stock), **product},
+                "required": ["content", *images],
+                "properties": {
+                    "content": _content(least_stock),
+                    "images": {**_IMAGES, "minItems": least_images},
+                },
             },
             "mappings": _MAPPINGS,
         },
     }
 
 
-PRODUCT_SCHEMA: Final = _product("A product that Etsy can list", 1, {"images": _IMAGES})
+PRODUCT_SCHEMA: Final = _product("A product that Etsy can list", least_stock=1, least_images=1)
 
-UPDATED_PRODUCT_SCHEMA: Final = _product("A product whose listing Etsy can update; none left ends it", 0, {})
+UPDATED_PRODUCT_SCHEMA: Final = _product(
+    "A product whose listing Etsy can update; none left ends it", least_stock=0, least_images=0
+)
 
 _NO_OPTIONS: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 

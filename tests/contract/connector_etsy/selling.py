@@ -25,10 +25,12 @@ from stoflow_connector_sdk import (
 from stoflow_connector_sdk.task import set_current_task
 from stoflow_connector_sdk.testing import FixedListings, make_task_context
 from stoflow_sandbox.marketplaces.etsy.control import EtsySandboxControl, SeededShop
+from stoflow_service_kit.structs import struct_to_dict
 from tests.contract.connector_ebay.publishing import Catalogue, RefreshingTokens
 from tests.unit.stoflow_connector_etsy.samples import make_product
 
-REQUEST_TIMEOUT_SECONDS = 0.6
+# Long enough for a busy machine: what is not answered is waited for this long.
+REQUEST_TIMEOUT_SECONDS = 1.5
 DRESSES = "561"
 BOOTS = "1446"
 
@@ -78,7 +80,8 @@ class Selling:
         self.listings: list[ProductListing] = []
         self.sync_state = SyncState()
         self.generation = 1
-        images = [catalogue.add(color) for color in ("red", "green", "blue")]
+        self._pictures: dict[str, tuple[str, bytes]] = {}
+        images = [self._drawn(color) for color in ("red", "green", "blue")]
         self.product = make_product(sku=self.sku, images=images)
         self.use(**settings)
 
@@ -194,8 +197,21 @@ class Selling:
 
     def know(self, change: ListingChange) -> None:
         """Lets the next job know what this one reported, as the orchestrator does."""
-        known = ProductListing(change.remote_id, "", change.state, change.url, 1, {})
+        before = next((one.notes for one in self.listings if one.remote_id == change.remote_id), {})
+        notes = struct_to_dict(change.notes) if change.HasField("notes") else before
+        known = ProductListing(change.remote_id, "", change.state, change.url, 1, notes)
         self.listings = [known, *(one for one in self.listings if one.remote_id != change.remote_id)]
+
+    def picture(self, *colors: str) -> None:
+        """Gives the product other pictures; a color that it had already is the same picture as before."""
+        self.product = make_product(
+            sku=self.sku, images=[self._drawn(color) for color in colors], title=self.product.content.title
+        )
+
+    def _drawn(self, color: str) -> tuple[str, bytes]:
+        if color not in self._pictures:
+            self._pictures[color] = self.catalogue.add(color)
+        return self._pictures[color]
 
     def change(self, **content: Any) -> None:
         """Changes the product, as a seller does between two jobs."""

@@ -83,7 +83,7 @@ async def test_lost_draft_is_found_and_no_second_one_made(
 
 async def test_late_draft_is_swept(selling: Selling) -> None:
     """A draft that appears after its settling time, beside a second one, is deleted before anything is activated."""
-    selling.fault("late_effect", "POST", "/shops/*/listings", delay_seconds=1.5)
+    selling.fault("late_effect", "POST", "/shops/*/listings", delay_seconds=2.5)
     job = await selling.run("publish", last="preflight")
     with pytest.raises(RetryableError):
         await selling.attempt(job, "create_draft")
@@ -178,7 +178,7 @@ async def test_lost_picture_is_not_shown_twice(selling: Selling, kind: str) -> N
 
 async def test_late_picture_is_removed(selling: Selling) -> None:
     """A picture that appears after a second one was sent in its place is removed before the listing goes live."""
-    selling.fault("late_effect", "POST", "/shops/*/listings/*/images", delay_seconds=0.9)
+    selling.fault("late_effect", "POST", "/shops/*/listings/*/images", delay_seconds=2.0)
     job = await selling.run("publish", last="create_draft")
     with pytest.raises(RetryableError):
         await selling.attempt(job, "upload_image", item_index=0)

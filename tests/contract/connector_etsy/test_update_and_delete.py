@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +18,26 @@ from stoflow_connector_sdk import (
     RetryableError,
 )
 from tests.contract.connector_ebay.exchanges import Judge
-from tests.contract.connector_etsy.selling import Selling
+from tests.contract.connector_etsy.selling import Job, Selling
 
 ENDED = ListingState.LISTING_STATE_ENDED
 LIVE = ListingState.LISTING_STATE_LIVE
 SIZE = 62809790503
+
+
+async def seller_upload(selling: Selling, color: str) -> str:
+    """Adds a picture at Etsy as the seller does by hand; returns its SHA-256."""
+    _, data = selling.catalogue.add(color)
+    headers = {
+        "x-api-key": f"{selling.shop.client_id}:{selling.shop.client_secret}",
+        "authorization": f"Bearer {selling.tokens.token}",
+    }
+    path = f"/v3/application/shops/{selling.shop.shop_id}/listings/{selling.only()['listing_id']}/images"
+    async with httpx.AsyncClient(base_url=selling.control.base_url, trust_env=False) as by_hand:
+        files = {"image": ("own.jpg", data, "image/jpeg")}
+        answer = await by_hand.post(path, headers=headers, files=files, data={"rank": "9"})
+    assert answer.status_code == 201, answer.text
+    return hashlib.sha256(data).hexdigest()
 
 
 async def seller_put(selling: Selling, path: str, body: dict[str, Any]) -> None:
@@ -129,6 +145,47 @@ async def test_listing_is_found_by_sku_when_nobody_knows_it(selling: Selling) ->
     selling.change(title="Found again")
     await selling.run("update")
     assert selling.only()["title"] == "Found again"
+
+
+async def test_changed_pictures_are_shown_in_their_order(selling: Selling) -> None:
+    """New pictures are added, old ones taken off, known ones moved and not sent again; the seller's own stay behind."""
+    await selling.run("publish")
+    uploads = len(selling.requests(operation="uploadListingImage"))
+    own = await seller_upload(selling, "orange")
+    selling.picture("blue", "white", "red")
+    await selling.run("update")
+    assert selling.only()["digests"] == [*selling.digests(), own]
+    assert len(selling.requests(operation="uploadListingImage")) == uploads + 2
+    selling.picture("white")
+    await selling.run("update")
+    assert selling.only()["digests"] == [*selling.digests(), own]
+    assert len(selling.requests(operation="uploadListingImage")) == uploads + 2
+
+
+@pytest.mark.parametrize("kind", ["timeout_after_effect", "reset_after_effect"])
+async def test_lost_picture_of_an_update_is_shown_once(selling: Selling, kind: str) -> None:
+    """A picture whose answer was lost is told from the seller's own, and is not shown twice."""
+    await selling.run("publish")
+    own = await seller_upload(selling, "orange")
+    selling.picture("blue", "white", "red")
+    selling.fault(kind, "POST", "/shops/*/listings/*/images")
+    job = Job("update")
+    planned = await selling.attempt(job, "put_inventory")
+    (following,) = planned.follow_ups
+    with pytest.raises(RetryableError):
+        await selling.attempt(job, "update_pictures", given=following.input)
+    await selling.attempt(job, "update_pictures", given=following.input)
+    assert selling.only()["digests"] == [*selling.digests(), own]
+
+
+async def test_pictures_that_nobody_noted_are_left_alone(selling: Selling) -> None:
+    """Pictures of a listing that we did not publish are the seller's, however the product changes."""
+    await selling.run("publish")
+    before = selling.only()["digests"]
+    selling.listings = [replace(known, notes={}) for known in selling.listings]
+    selling.picture("white")
+    await selling.run("update")
+    assert selling.only()["digests"] == before
 
 
 async def test_update_older_than_the_listing_is_dropped(selling: Selling) -> None:

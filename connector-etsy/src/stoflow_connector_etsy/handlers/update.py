@@ -10,7 +10,7 @@ from stoflow_connector_sdk import DirectAPIJobHandler, TaskSpec
 
 
 class EtsyUpdateHandler(DirectAPIJobHandler):
-    """Inventory, then texts: both absolute, so both repeatable."""
+    """Inventory, pictures that changed, texts: all absolute, so all repeatable."""
 
     action = "update"
     options_schema = OPTIONS_SCHEMA
@@ -28,5 +28,7 @@ class EtsyUpdateHandler(DirectAPIJobHandler):
     def create_tasks(self) -> Sequence[TaskSpec]:
         return (
             TaskSpec("put_inventory", self._timing.scan_seconds),
+            # Repeatable: what an attempt before left is removed first.
+            TaskSpec("update_pictures", 2 * self._timing.repeatable_seconds, follow_up=True),
             TaskSpec("update_listing", self._timing.repeatable_seconds),
         )

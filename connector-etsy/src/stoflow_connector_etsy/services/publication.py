@@ -9,6 +9,7 @@ from stoflow_connector_etsy.clients.seller import Seller
 from stoflow_connector_etsy.inventory import merged_inventory, total_quantity
 from stoflow_connector_etsy.listing_terms import ListingTerms
 from stoflow_connector_etsy.mapping import MARKER_START, draft_marker, form_list, listing_texts, new_draft
+from stoflow_connector_etsy.notes import picture_notes, with_notes
 from stoflow_connector_etsy.properties import PropertyAnswer
 from stoflow_connector_etsy.services.listing_finder import ListingFinder
 from stoflow_connector_etsy.services.picture_order import PictureOrder
@@ -123,7 +124,7 @@ class EtsyPublicationService:
         with _effect(EffectOutcome.NOT_SENT):
             before = await self._require(seller, listing_id)
         if before.state == "active":
-            return _live(before, terms)
+            return _live(task, before, terms)
         after = await self._listings.update(seller, listing_id, {"state": "active"})
         if after.state != "active":
             raise RetryableError(
@@ -133,7 +134,7 @@ class EtsyPublicationService:
         if before.state == "sold_out":
             with _effect(EffectOutcome.DONE):
                 await self._write_inventory(seller, listing_id, terms)
-        return _live(after, terms)
+        return _live(task, after, terms)
 
     async def probe_listing(self, task: TaskContext) -> Found | Absent | Unclear:
         """Looks whether buyers see the listing, and with what it renewed an inventory of one piece."""
@@ -149,7 +150,7 @@ class EtsyPublicationService:
             if _state(task) == "sold_out" and listing.inventory is not None:
                 if total_quantity(listing.inventory) != terms.content.stock_quantity:
                     await self._write_inventory(seller, listing.listing_id, terms)
-        return Found(_live(listing, terms))
+        return Found(_live(task, listing, terms))
 
     async def adopt_listing(self, task: TaskContext) -> TaskResult:
         """Takes the listing that a person named."""
@@ -158,7 +159,7 @@ class EtsyPublicationService:
             found = await self._listings.find(seller_of(task), int(named)) if named.isdigit() else None
             if found is None:
                 raise NeedsHumanError(f"Etsy knows no listing {named!r}.", code="LISTING_UNKNOWN")
-        return _live(found, ListingTerms.from_task(task))
+        return _live(task, found, ListingTerms.from_task(task))
 
     async def _require(self, seller: Seller, listing_id: int) -> EtsyListing:
         found = await self._listings.find(seller, listing_id)
@@ -209,10 +210,14 @@ def _drafted(task: TaskContext, listing: EtsyListing, *, is_doubtful: bool) -> T
     )
 
 
-def _live(listing: EtsyListing, terms: ListingTerms) -> TaskResult:
+def _live(task: TaskContext, listing: EtsyListing, terms: ListingTerms) -> TaskResult:
     change = listing.change(price=terms.content.price, sku=terms.content.sku)
+    arranged = next(iter(task.outputs.list("arrange_images")), {}).get("imageIds") or ()
+    notes = picture_notes(task.product.images, [int(image_id) for image_id in arranged])
     return TaskResult(
-        {"listingId": listing.remote_id, "url": listing.url}, remote_id=listing.remote_id, listing=change
+        {"listingId": listing.remote_id, "url": listing.url},
+        remote_id=listing.remote_id,
+        listing=with_notes(change, notes),
     )
 
 
