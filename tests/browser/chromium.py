@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, Worker, async_playwright
+from playwright.async_api import BrowserContext, Page, Worker, async_playwright, expect
 
 from stoflow_sandbox.marketplaces.vinted.control import SeededMember
 from tests.conftest import IS_CI
 
 EXTENSION = Path(__file__).resolve().parents[2] / "connector-vinted" / "extension"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MILLISECONDS = 45_000
 INSTALL = "apt-get install --no-install-recommends chromium"
 
 
@@ -40,6 +41,9 @@ def configure(folder: Path, gateway_url: str, sites: list[str], images: list[str
     arguments += [part for origin in images for part in ("--images", origin)]
     subprocess.run([sys.executable, str(EXTENSION / "configure.py"), *arguments], check=True)
     return output
+
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @dataclass
@@ -93,6 +97,7 @@ async def chromium(profile: Path, extension: Path) -> AsyncIterator[Chromium]:
         context = await playwright.chromium.launch_persistent_context(
             profile, executable_path=find_chromium(), headless=False, args=arguments
         )
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         try:
             yield Chromium(context)
         finally:

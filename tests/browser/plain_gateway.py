@@ -19,6 +19,8 @@ from websockets.typing import Subprotocol
 
 Message = dict[str, Any]
 
+# A Chromium among many other processes takes its time.
+PATIENCE_SECONDS = 45.0
 USER = {"id": str, "login": str}
 SESSION = {"state": str, "user?": USER, "pause?": str}
 BROWSER_MESSAGES: Mapping[str, Mapping[str, Any]] = {
@@ -109,7 +111,9 @@ class Browser:
         request_id = await self.begin(operation, request_id, **parameters)
         return await self.wait_for("result", after=before, request_id=request_id)
 
-    async def wait_for(self, type_: str, seconds: float = 20, after: int = 0, **fields: Any) -> Message:
+    async def wait_for(
+        self, type_: str, seconds: float = PATIENCE_SECONDS, after: int = 0, **fields: Any
+    ) -> Message:
         """Returns the first message of a type, with these fields, that the browser said."""
         wanted = {"type": type_, **fields}
 
@@ -122,12 +126,12 @@ class Browser:
         assert found is not None
         return found
 
-    async def wait_for_state(self, state: str, seconds: float = 20) -> Message:
+    async def wait_for_state(self, state: str, seconds: float = PATIENCE_SECONDS) -> Message:
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(lambda: self.session["state"] == state)
         return self.session
 
-    async def wait_gone(self, seconds: float = 20) -> None:
+    async def wait_gone(self, seconds: float = PATIENCE_SECONDS) -> None:
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(lambda: self.is_gone)
 
@@ -168,7 +172,7 @@ class PlainGateway:
         assert self._server is not None
         return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/browser"
 
-    async def wait_for_browser(self, number: int = 1, seconds: float = 20) -> Browser:
+    async def wait_for_browser(self, number: int = 1, seconds: float = PATIENCE_SECONDS) -> Browser:
         """Returns the browser that was the number-th to say hello."""
         async with asyncio.timeout(seconds), self._arrived:
             await self._arrived.wait_for(lambda: len(self.browsers) >= number)

@@ -72,7 +72,7 @@ export class Tabs {
   /** The tab that performs: the oldest in which the same seller is signed in as in the page loaded last. */
   get current() {
     const userId = this.#latest?.user?.id;
-    return this.#tabs.find((tab) => tab.user?.id === userId) ?? this.#tabs[0] ?? null;
+    return this.#tabs.find((tab) => tab.user?.id === userId) ?? null;
   }
 
   add(port) {

@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from websockets.exceptions import WebSocketException
+
 from stoflow_sandbox.browser.memory import RequestMemory
 from stoflow_sandbox.browser.scripted_browser import (
     SCRIPTED_ORIGIN,
@@ -84,11 +86,21 @@ async def _pair(browser: ScriptedBrowser, environment: Mapping[str, str]) -> Non
         await browser.pair(environment.get("PAIRING_CODE", ""))
         return
     file = Path(path)
-    # Whoever starts all parts at once has a code only when the account exists.
-    while not file.exists():
-        await asyncio.sleep(POLL_SECONDS)
-    await browser.pair(file.read_text().strip())
-    file.unlink()
+    while not browser.token:
+        # Whoever starts all parts at once has a code only when the account exists.
+        while not file.exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(POLL_SECONDS)
+        try:
+            await browser.pair(file.read_text().strip())
+        except PairingRefusedError as error:
+            # An earlier run's code, perhaps; the next one is waited for.
+            logger.warning("not paired: %s", error)
+        except (OSError, TimeoutError, WebSocketException) as error:
+            # The gateway is not there, or has just gone; the code is still good.
+            logger.warning("not paired yet: %s", type(error).__name__)
+            await asyncio.sleep(1)
+            continue
+        file.unlink(missing_ok=True)
 
 
 async def _announce(browser: ScriptedBrowser, ready_file: str | None) -> None:
