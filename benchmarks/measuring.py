@@ -17,6 +17,7 @@ from benchmarks.workloads.comparison import W1_JOBS, W3_JOBS, Comparison, Say
 from benchmarks.workloads.fairness import measure_fairness
 from benchmarks.workloads.growth import measure_growth
 from benchmarks.workloads.idle import measure_idle
+from benchmarks.workloads.statistics import measure_statistics
 
 NOTES = """\
 StoFlow: gRPC in, NATS, connector runtime, StartTasks, ReportTasks, events out to JetStream, which nobody consumes.
@@ -25,6 +26,7 @@ Each contender has one worker process and its own database on the same server; t
 One process submits and watches: every 10 ms it asks the database whether anything is left. At W2 it asks the peers'
 every 1 ms, and StoFlow tells it through WatchJob.
 PgQueuer writes the ends of tasks together, at the latest after 100 ms; pgqueuer_batch_1 writes each at once.
+stats: one stats-service reads a filled stream, 30 % of it duplicates, shuffled, to its last acknowledgement.
 Percentages are of one core. "others" is what the machine did besides, kernel work for loopback traffic included.
 """
 
@@ -42,6 +44,8 @@ async def measure(plan: Plan, say: Say) -> dict[str, Any]:
             figures["W5"] = {"stoflow": await measure_growth(plan, servers, say)}
         if "idle" in plan.only:
             figures["idle"] = {"stoflow": await measure_idle(servers)}
+        if "stats" in plan.only:
+            figures["stats"] = {"stoflow": await measure_statistics(plan, servers, say)}
     return {
         **figures,
         "ratios": ratios(figures),

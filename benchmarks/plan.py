@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "idle")
+WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "idle", "stats")
 QUICK_DIVISOR = 10
 
 

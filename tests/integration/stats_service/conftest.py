@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,10 @@ from stoflow_sandbox.processes import ServiceProcess, Supervisor
 from stoflow_stats_service.migrations.runner import migrate
 from tests.integration.service_kit.waiting import until
 from tests.integration.stats_service.api import Stats, serving
+from tests.integration.stats_service.history import history, served_history
 from tests.integration.stats_service.stored import counted_events
+
+__all__ = ["history", "served_history"]
 
 STREAM = "STOFLOW_EVENTS"
 DURABLE = "stats-service"
@@ -65,9 +69,9 @@ class EventStream:
         info: ConsumerInfo = await self._js.consumer_info(STREAM, DURABLE)
         return info
 
-    async def until_counted(self, count: int) -> None:
+    async def until_counted(self, count: int, timeout_seconds: float = 60) -> None:
         """Waits until the database remembers so many events."""
-        await until(lambda: counted_events(self._database_url) >= count, 30)
+        await until(lambda: counted_events(self._database_url) >= count, timeout_seconds)
         assert counted_events(self._database_url) == count
 
     async def until_settled(self) -> None:
@@ -76,6 +80,7 @@ class EventStream:
             info = await self.consumer()
             if info.num_pending == 0 and info.num_ack_pending == 0:
                 return
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ ATTEMPT_OUTCOMES = (
     event_pb2.ATTEMPT_OUTCOME_FAILED,
 )
 ERROR_CLASSES = (failure_pb2.ERROR_CLASS_RETRYABLE, failure_pb2.ERROR_CLASS_PERMANENT)
+# Europe sets its clocks forward.
+SHORT_DAY = datetime(2026, 3, 29, tzinfo=UTC)
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
@@ -66,16 +68,18 @@ def run_finished(
     return event
 
 
-def random_events(count: int, seed: int) -> list[event_pb2.Event]:
-    """Makes runs and attempts of a few tenants over a few hours."""
+def random_events(count: int, seed: int, day: datetime = SHORT_DAY) -> list[event_pb2.Event]:
+    """Makes runs and attempts of a few tenants over the first hours of a day."""
     rng = random.Random(seed)
-    return [_random_event(rng) for _ in range(count)]
+    return [_random_event(rng, day) for _ in range(count)]
 
 
-def _random_event(rng: random.Random) -> event_pb2.Event:
+def _random_event(rng: random.Random, day: datetime) -> event_pb2.Event:
     event = run_finished(
         state=rng.choice(RUN_STATES),
-        at=datetime(2026, 3, 29, rng.randrange(4), rng.randrange(60), rng.randrange(60), 999_999, tzinfo=UTC),
+        at=day.replace(
+            hour=rng.randrange(4), minute=rng.randrange(60), second=rng.randrange(60), microsecond=999_999
+        ),
         tenant_id=rng.randrange(1, 4),
         marketplace=rng.choice(["ebay", "etsy"]),
         action=rng.choice(["publish", "update"]),

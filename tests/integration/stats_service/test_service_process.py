@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -79,23 +78,6 @@ async def test_events_become_answers(events: EventStream, start_service: StartSe
     await until(lambda: metric(service, "stats_events_counted_total") == 2)
     assert metric(service, "stats_batch_events_sum") == 2
     assert 0 <= metric(service, "stats_newest_event_age_seconds") < 60
-
-
-async def test_shuffled_and_repeated_messages_give_the_plain_recount(
-    events: EventStream, start_service: StartService, database_url: str
-) -> None:
-    """Two replicas that share a shuffled stream with a third of duplicates end with a plain recount's figures."""
-    facts = random_events(3_000, 5)
-    rng = random.Random(5)
-    stream = facts + rng.choices(facts, k=1_300)
-    rng.shuffle(stream)
-    await events.create()
-    start_service("one")
-    start_service("two")
-    await events.publish_each(stream, 20)
-    await events.until_settled()
-    assert counted_events(database_url) == len(facts)
-    assert stored_rows(database_url) == recount(facts)
 
 
 async def test_stream_missing_at_start_is_waited_for(

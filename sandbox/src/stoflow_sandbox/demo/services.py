@@ -81,10 +81,14 @@ class System:
         if isinstance(self._ports, KeptPorts):
             self._migrate(urls)
         orchestrator = self._spawn("orchestrator", "stoflow_orchestrator", self._orchestrator(urls))
-        stats = self._spawn("stats-service", "stoflow_stats_service", self._common("stats-service", urls))
         sandbox_urls = {name: self._sandbox_url(name, process) for name, process in sandboxes.items()}
         serving = self._wait(orchestrator)
         orchestrator_address = serving["grpc_address"]
+        stats = self._spawn(
+            "stats-service",
+            "stoflow_stats_service",
+            self._common("stats-service", urls) | {"ORCHESTRATOR_ADDRESS": orchestrator_address},
+        )
         connectors = {
             one.name: self._spawn_connector(one, urls, orchestrator_address, sandbox_urls[one.name])
             for one in self._marketplaces
