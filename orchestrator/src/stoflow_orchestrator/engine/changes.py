@@ -119,6 +119,9 @@ class Changes:
     findings: list[Findings] = field(default_factory=list)
     # Accounts whose authorization the marketplace refused, by tenant: when the newest such attempt began.
     refused_accounts: dict[tuple[int, UUID], datetime] = field(default_factory=dict)
+    # Until when limits hold jobs back: of accounts, and of marketplaces.
+    limited_accounts: dict[UUID, datetime] = field(default_factory=dict)
+    limited_marketplaces: dict[str, datetime] = field(default_factory=dict)
     # Leases (marketplace, instance) whose holders should hear of it before their next heartbeat is due.
     directives: set[tuple[str, UUID]] = field(default_factory=set)
     # Marketplaces in which a slot may have become free or a job may have become ready.
@@ -196,6 +199,15 @@ class Changes:
         """Notes that the marketplace refused the account's authorization in an attempt."""
         key, begun = (job.tenant_id, job.account_id), task.start_time or self.now
         self.refused_accounts[key] = max(begun, self.refused_accounts.get(key, begun))
+
+    def hold_back(self, job: Job, scope: failure_pb2.RateLimitScope.ValueType, until: datetime) -> None:
+        """Notes that a limit of the marketplace holds the account's jobs back, or all of the marketplace."""
+        if scope == failure_pb2.RATE_LIMIT_SCOPE_ACCOUNT:
+            account_id = job.account_id
+            self.limited_accounts[account_id] = max(until, self.limited_accounts.get(account_id, until))
+        elif scope == failure_pb2.RATE_LIMIT_SCOPE_MARKETPLACE:
+            name = job.marketplace
+            self.limited_marketplaces[name] = max(until, self.limited_marketplaces.get(name, until))
 
     def withdraw(self, task: Task) -> None:
         """Makes a published command of the task worth nothing."""

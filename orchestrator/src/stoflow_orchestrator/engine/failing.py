@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from stoflow.common.v1 import failure_pb2
 from stoflow.events.v1 import event_pb2
@@ -28,6 +28,8 @@ def fail_attempt(
     """Ends a running attempt that failed: the task is tried again later, or fails and its job with it."""
     stored = failure.SerializeToString()
     task.failure = stored
+    if failure.error_class == failure_pb2.ERROR_CLASS_RATE_LIMITED and failure.rate_limit_scope:
+        changes.hold_back(job, failure.rate_limit_scope, _limit_end(changes, failure, retry))
     if job.state.is_terminal:
         # The job was ended while the attempt ran; nothing is tried again.
         moves.end_attempt(changes, job, task, TaskEvent.CANCEL)
@@ -50,6 +52,11 @@ def fail_attempt(
         _stay_paused(changes, job, task, failure)
     else:
         _wait_for_retry(changes, job, task, failure, retry)
+
+
+def _limit_end(changes: Changes, failure: failure_pb2.Failure, retry: RetryPolicy) -> datetime:
+    asked = failure.retry_after.ToTimedelta() if failure.HasField("retry_after") else timedelta(0)
+    return changes.now + (asked or timedelta(seconds=retry.rate_limited_seconds))
 
 
 def _stay_paused(changes: Changes, job: Job, task: Task, failure: failure_pb2.Failure) -> None:
@@ -78,7 +85,7 @@ def _wait_for_retry(
             until = changes.now + retry.delay(task.failure_count, asked)
             moves.wait(changes, job, WaitReason.RETRY_BACKOFF, until, task=task, failure=stored)
         case failure_pb2.ERROR_CLASS_RATE_LIMITED:
-            until = changes.now + (asked or timedelta(seconds=retry.rate_limited_seconds))
+            until = _limit_end(changes, failure, retry)
             moves.wait(changes, job, WaitReason.RATE_LIMITED, until, task=task, failure=stored)
         case failure_pb2.ERROR_CLASS_AUTH_REQUIRED:
             changes.refuse_account(job, task)

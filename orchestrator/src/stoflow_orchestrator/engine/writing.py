@@ -21,6 +21,7 @@ from stoflow_orchestrator.repositories import dead_letter as dead_letter_reposit
 from stoflow_orchestrator.repositories import effect as effect_repository
 from stoflow_orchestrator.repositories import findings as findings_repository
 from stoflow_orchestrator.repositories import follow_up as follow_up_repository
+from stoflow_orchestrator.repositories import gate as gate_repository
 from stoflow_orchestrator.repositories import live as live_repository
 from stoflow_orchestrator.repositories import tenant_effects
 
@@ -51,6 +52,8 @@ async def write_changes(
         await findings_repository.apply_findings(connection, changes.findings)
     if changes.refused_accounts:
         await tenant_effects.refuse_accounts(connection, changes.refused_accounts)
+    if changes.limited_accounts or changes.limited_marketplaces:
+        await gate_repository.hold_back(connection, changes.limited_accounts, changes.limited_marketplaces)
     if changes.appended_tasks:
         await follow_up_repository.insert_tasks(connection, changes.appended_tasks)
     rows = live_repository.Rows(

@@ -35,11 +35,14 @@ _LOCK: LiteralString = """
 #
 # Of an account that is not CONNECTED only the job that connects it is admitted, while its owner's consent is fresh.
 #
+# A marketplace's limit holds back all but CRITICAL jobs: connectors keep a share of their calls for those.
+#
 # One row a ready job of a tenant that was looked at; one with nulls for a waiting tenant that has none ready; at least
 # one row for the slots alone.
 FIND: LiteralString = """
     WITH slots AS MATERIALIZED (
-        SELECT least(g.max_admitted_jobs, i.slots) AS capacity, g.pause_time IS NOT NULL AS is_paused
+        SELECT least(g.max_admitted_jobs, i.slots) AS capacity, g.pause_time IS NOT NULL AS is_paused,
+               CASE WHEN g.rate_limit_time > now() THEN 1 ELSE 4 END AS last_priority
           FROM (SELECT coalesce(sum(slots), 0)::int AS slots FROM public.connector_instances
                  WHERE marketplace = %(marketplace)s AND expire_time > now() AND drain_time IS NULL) AS i
           LEFT JOIN public.marketplace_gates AS g ON g.marketplace = %(marketplace)s
@@ -53,7 +56,7 @@ FIND: LiteralString = """
           FROM slots, held
     ), queues AS MATERIALIZED (
         SELECT p.priority, coalesce(c.virtual_time, 0) AS clock
-          FROM generate_series(1, 4) AS p(priority)
+          FROM slots CROSS JOIN generate_series(1, slots.last_priority) AS p(priority)
           LEFT JOIN public.admission_clocks AS c
             ON c.marketplace = %(marketplace)s AND c.priority = p.priority
     ), tenants AS MATERIALIZED (
@@ -78,6 +81,7 @@ FIND: LiteralString = """
                             ORDER BY l.sequence LIMIT 1) AS any_job
                         WHERE g.tenant_id = h.tenant_id AND g.marketplace = %(marketplace)s
                           AND (g.state = 'CONNECTED' OR q.priority = 1 AND g.connect_until > now())
+                          AND (q.priority = 1 OR (g.rate_limit_time > now()) IS NOT TRUE)
                           AND g.pause_time IS NULL OFFSET 0)
     ), shares AS MATERIALIZED (
         SELECT q.priority, q.clock, n.share, n.is_whole,
@@ -140,6 +144,7 @@ FIND: LiteralString = """
                  LIMIT greatest(least(s.share, room.account_room), 0)) AS o
            WHERE g.tenant_id = t.tenant_id AND g.marketplace = %(marketplace)s
              AND (g.state = 'CONNECTED' OR t.priority = 1 AND g.connect_until > now())
+             AND (t.priority = 1 OR (g.rate_limit_time > now()) IS NOT TRUE)
              AND g.pause_time IS NULL
            ORDER BY o.sequence LIMIT s.share) AS j ON true"""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -21,8 +23,10 @@ _PAUSE_MARKETPLACE: LiteralString = """
         ON CONFLICT (marketplace) DO UPDATE
            SET pause_time = coalesce(g.pause_time, now()), pause_reason = excluded.pause_reason"""
 
+# Whoever lets it go on has seen that the limit is over.
 _RESUME_MARKETPLACE: LiteralString = """
-    UPDATE public.marketplace_gates SET pause_time = NULL, pause_reason = '' WHERE marketplace = %s"""
+    UPDATE public.marketplace_gates SET pause_time = NULL, pause_reason = '', rate_limit_time = NULL
+     WHERE marketplace = %s"""
 
 _LIMIT_MARKETPLACE: LiteralString = """
     INSERT INTO public.marketplace_gates (marketplace, max_admitted_jobs) VALUES (%s, %s)
@@ -37,9 +41,37 @@ _PAUSE_ACCOUNT: LiteralString = """
      WHERE account_id = %s"""
 
 _RESUME_ACCOUNT: LiteralString = """
-    UPDATE public.account_gates SET pause_time = NULL, pause_reason = '' WHERE account_id = %s"""
+    UPDATE public.account_gates SET pause_time = NULL, pause_reason = '', rate_limit_time = NULL
+     WHERE account_id = %s"""
 
 _LIMIT_ACCOUNT: LiteralString = "UPDATE public.account_gates SET max_admitted_jobs = %s WHERE account_id = %s"
+
+# In order, as whoever locks several gates does.
+_HOLD_ACCOUNTS: LiteralString = """
+    WITH locked AS MATERIALIZED (
+        SELECT g.account_id, u.until FROM unnest(%s::uuid[], %s::timestamptz[]) AS u(account_id, until)
+          JOIN public.account_gates AS g USING (account_id) ORDER BY g.account_id FOR UPDATE OF g
+    )
+    UPDATE public.account_gates AS g SET rate_limit_time = greatest(g.rate_limit_time, l.until)
+      FROM locked AS l WHERE g.account_id = l.account_id"""
+
+_HOLD_MARKETPLACES: LiteralString = """
+    INSERT INTO public.marketplace_gates AS g (marketplace, rate_limit_time)
+    SELECT * FROM unnest(%s::text[], %s::timestamptz[])
+        ON CONFLICT (marketplace) DO UPDATE
+           SET rate_limit_time = greatest(g.rate_limit_time, excluded.rate_limit_time)"""
+
+
+async def hold_back(
+    connection: Connection, accounts: Mapping[UUID, datetime], marketplaces: Mapping[str, datetime]
+) -> None:
+    """Holds jobs back until the marketplace's limits are over; a later end stays; sends only."""
+    if accounts:
+        columns = (list(accounts), list(accounts.values()))
+        await connection.execute(_HOLD_ACCOUNTS, columns)
+    if marketplaces:
+        ordered = sorted(marketplaces)
+        await connection.execute(_HOLD_MARKETPLACES, (ordered, [marketplaces[name] for name in ordered]))
 
 
 async def is_registered(connection: Connection, marketplace: str) -> bool:

@@ -13,7 +13,8 @@ Connection = AsyncConnection[Any]
 
 _LIST_MARKETPLACES: LiteralString = """
     SELECT m.marketplace, coalesce(i.slots, 0)::bigint AS slots, g.max_admitted_jobs, g.pause_time,
-           coalesce(g.pause_reason, '') AS pause_reason
+           coalesce(g.pause_reason, '') AS pause_reason,
+           CASE WHEN g.rate_limit_time > now() THEN g.rate_limit_time END AS rate_limit_time
       FROM (SELECT DISTINCT marketplace FROM public.connector_manifests) AS m
       LEFT JOIN (SELECT marketplace, sum(slots) AS slots FROM public.connector_instances
                   WHERE expire_time > now() AND drain_time IS NULL GROUP BY marketplace) AS i USING (marketplace)

@@ -18,6 +18,7 @@ from stoflow_orchestrator.engine.fairness import Room
 from stoflow_orchestrator.engine.pool import unavailable_when_unreachable
 from stoflow_orchestrator.engine.publication import Publication
 from stoflow_orchestrator.messages.admin import connector_message, set_times
+from stoflow_orchestrator.messages.times import to_timestamp
 from stoflow_orchestrator.repositories import control as control_repository
 from stoflow_orchestrator.repositories import queues as queue_repository
 from stoflow_orchestrator.services.idempotency import describe_mutation, repeated_result
@@ -109,6 +110,8 @@ def _marketplace_message(
         pause_reason=row.pause_reason,
     )
     set_times(message, row, "pause_time")
+    if row.rate_limit_time is not None:
+        message.rate_limit_end_time.CopyFrom(to_timestamp(row.rate_limit_time))
     return message
 
 
