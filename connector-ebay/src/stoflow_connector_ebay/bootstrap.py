@@ -3,7 +3,6 @@
 from stoflow_connector_ebay.clients.account import AccountClient
 from stoflow_connector_ebay.clients.application import ApplicationTokens
 from stoflow_connector_ebay.clients.fulfillment import FulfillmentClient
-from stoflow_connector_ebay.clients.images import ImageClient
 from stoflow_connector_ebay.clients.inventory import InventoryClient
 from stoflow_connector_ebay.clients.item_pages import ItemPagesClient
 from stoflow_connector_ebay.clients.location import LocationClient
@@ -25,7 +24,7 @@ from stoflow_connector_ebay.services.publication import EbayPublicationService
 from stoflow_connector_ebay.services.sync import EbaySyncService
 from stoflow_connector_ebay.services.update import EbayUpdateService
 from stoflow_connector_ebay.settings import EbaySettings
-from stoflow_connector_sdk import ConnectorDefinition, MarketplaceHttpClient
+from stoflow_connector_sdk import CatalogueImages, ConnectorDefinition, MarketplaceHttpClient
 from stoflow_service_kit.clock import SystemClock
 
 # Raise it with every change of the manifest: schemas, steps, effects, mappings.
@@ -42,7 +41,7 @@ def make_definition(settings: EbaySettings) -> ConnectorDefinition:
     catalogue = MarketplaceHttpClient(timeout_seconds=timeout)
     timing = Timing(timeout, settings.ebay_settle_seconds)
     inventory = InventoryClient(ebay, settings.ebay_api_url)
-    pictures = PictureUploads(ImageClient(catalogue), MediaClient(ebay, settings.ebay_media_url))
+    pictures = PictureUploads(CatalogueImages(catalogue), MediaClient(ebay, settings.ebay_media_url))
     publication = EbayPublicationService(_make_preflight(settings, ebay), pictures, inventory)
     sync = EbaySyncService(
         FulfillmentClient(ebay, settings.ebay_api_url),

@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
-from stoflow_connector_ebay.clients.images import ImageClient
 from stoflow_connector_ebay.clients.media import MediaClient
 from stoflow_connector_ebay.clients.seller import Seller
-from stoflow_connector_sdk import EffectOutcome, PermanentError, TaskContext, TaskResult, Violation
+from stoflow_connector_sdk import (
+    CatalogueImages,
+    EffectOutcome,
+    PermanentError,
+    TaskContext,
+    TaskResult,
+    Violation,
+)
 
 
 class PictureUploads:
     """Uploads pictures."""
 
-    def __init__(self, images: ImageClient, media: MediaClient) -> None:
+    def __init__(self, images: CatalogueImages, media: MediaClient) -> None:
         self._images = images
         self._media = media
 
