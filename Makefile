@@ -61,7 +61,7 @@ check: lint types imports protos-check buf-lint buf-breaking coverage ## Pass ev
 check-long: venv ## Run the long profiles: many more examples of every property, and the tests that take minutes
 	HYPOTHESIS_PROFILE=long $(PYTEST) -m "hypothesis or long" --timeout 1800
 
-demo: venv ## Bring a product live on the marketplace sandbox, end to end, and stop everything again
+demo: venv ## Bring a product live on the marketplaces' sandboxes, end to end, and stop everything again
 	$(PYTHON_BIN) -m stoflow_sandbox demo
 
 up: venv ## The same as demo, and stay up; data is kept between runs

@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 MARKER = "STOFLOW_E2E_RUN"
 RUN_SECONDS = 100
@@ -111,9 +110,3 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 def printed_lines(output: str, start: str) -> list[str]:
     """Returns the printed lines that begin so, without their indent."""
     return [line.strip() for line in output.splitlines() if line.strip().startswith(start)]
-
-
-def only_listing(report: dict[str, Any]) -> dict[str, str]:
-    """Returns eBay's listing of a report."""
-    listing: dict[str, str] = report["listings"]["ebay"]
-    return listing

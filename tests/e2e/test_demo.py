@@ -11,10 +11,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import RUN_SECONDS, Program, only_listing, printed_lines, read_until
+from tests.e2e.program import RUN_SECONDS, Program, printed_lines, read_until
 from tests.integration.sandbox.launching import IDENTITIES, make_folder_for
 
-TASKS = ["upload_image 1/3", "upload_image 2/3", "upload_image 3/3", "put_inventory_item", "create_offer"]
+TASKS = [
+    "ebay upload_image 1/3",
+    "ebay upload_image 2/3",
+    "ebay upload_image 3/3",
+    "ebay put_inventory_item",
+    "ebay create_offer",
+    "ebay publish_offer",
+    "etsy preflight",
+    "etsy create_draft",
+    "etsy upload_image 1/3",
+    "etsy upload_image 2/3",
+    "etsy upload_image 3/3",
+    "etsy arrange_images",
+    "etsy put_inventory",
+    "etsy finish_draft",
+    "etsy activate",
+]
+PAGES = {"ebay": "itm", "etsy": "listing"}
 
 
 @pytest.fixture
@@ -31,19 +48,21 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 
 def assert_live(program: Program, output: str) -> None:
+    """Says that the same product went live everywhere, that buyers can see it, and that it was counted."""
     report = json.loads(program.report.read_text())
-    listing = only_listing(report)
     assert set(report) == {"listings", "stats", "seconds"}
-    assert set(listing) == {"state", "remote_id", "url"}
-    assert listing["state"] == "LIVE"
-    assert listing["url"].endswith(f"/itm/{listing['remote_id']}")
-    assert report["stats"] == {"success_count": 1}
+    assert set(report["listings"]) == set(PAGES)
+    for marketplace, listing in report["listings"].items():
+        assert set(listing) == {"state", "remote_id", "url"}
+        assert listing["state"] == "LIVE"
+        assert listing["url"].endswith(f"/{PAGES[marketplace]}/{listing['remote_id']}")
+        assert listing["url"] in output
+        assert f"{marketplace + ' publish':<26} 1 run(s): 1 succeeded, 0 failed" in output
+    assert report["stats"] == {"success_count": 2}
     assert 0 < report["seconds"] < 100
-    for task in [*TASKS, "publish_offer"]:
-        assert f"{task:<20} RUNNING       attempt 1" in output
-        assert f"{task:<20} COMPLETED     attempt 1" in output
-    assert listing["url"] in output
-    assert "ebay publish         1 run(s): 1 succeeded, 0 failed" in output
+    for task in TASKS:
+        assert f"{task:<26} RUNNING       attempt 1" in output
+        assert f"{task:<26} COMPLETED     attempt 1" in output
     assert len(printed_lines(output, "grpcurl -plaintext 127.0.0.1:")) == 1
     assert "\x1b" not in output
 

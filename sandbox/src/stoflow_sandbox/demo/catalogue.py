@@ -20,7 +20,7 @@ from stoflow.tenants.v1.tenant_service_pb2 import CreateTenantRequest
 
 from stoflow_sandbox.demo.api import Api
 from stoflow_sandbox.demo.pictures import PICTURE_COUNT, Picture, draw_pictures
-from stoflow_sandbox.demo.product import demo_product
+from stoflow_sandbox.demo.product import SKU, demo_product
 from stoflow_sandbox.demo.secrets_file import Secrets
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ class DemoCatalogue:
     async def ensure_product(self, tenant_id: int) -> Product:
         """Returns the product with all its pictures; those that it has already are not sent again."""
         request = CreateProductRequest(
-            request_id=self._secrets.request_id("product"), tenant_id=tenant_id, content=demo_product()
+            request_id=self._secrets.request_id(f"product {SKU}"),
+            tenant_id=tenant_id,
+            content=demo_product(),
         )
         product = (await self._api.products.CreateProduct(request)).product
         if len(product.images) < PICTURE_COUNT:
@@ -86,7 +88,7 @@ class DemoCatalogue:
 
     async def _add_picture(self, product: Product, picture: Picture) -> Product:
         header = AddProductImageRequest.Header(
-            request_id=self._secrets.request_id(f"picture {picture.name}"),
+            request_id=self._secrets.request_id(f"picture {picture.name} of {SKU}"),
             tenant_id=product.tenant_id,
             product_id=product.product_id,
         )

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-TITLE_WIDTH = 20
+TITLE_WIDTH = 26
 ERROR_PREFIX = "error: "
 
 

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 
 from stoflow.catalog.v1.product_pb2 import (
     CONDITION_VERY_GOOD,
+    WHO_MADE_SOMEONE_ELSE,
     AttributeValues,
+    MarketplaceOverride,
+    Origin,
     ProductContent,
 )
 from stoflow.common.v1.money_pb2 import Money
 
+SKU = "DEMODRESS2"
+# "Dresses" in the sandbox's seller taxonomy: a real seller maps the categories of the reference data.
+ETSY_CATEGORY_ID = "561"
 ATTRIBUTES: Mapping[str, str] = {
     "Size": "M",
     "Color": "Beige",
@@ -23,7 +29,7 @@ ATTRIBUTES: Mapping[str, str] = {
 def demo_product() -> ProductContent:
     """Returns a second-hand dress; every marketplace of the demo must take it."""
     return ProductContent(
-        sku="DEMODRESS1",
+        sku=SKU,
         title="Linen summer dress with sage belt, size M",
         description=(
             "A light A-line dress of pure linen, worn twice.\n"
@@ -35,5 +41,7 @@ def demo_product() -> ProductContent:
         brand="Atelier Demo",
         category="clothing/women/dresses",
         condition=CONDITION_VERY_GOOD,
+        origin=Origin(who_made=WHO_MADE_SOMEONE_ELSE, made_from_year=2012, made_to_year=2014),
         attributes={name: AttributeValues(values=[value]) for name, value in ATTRIBUTES.items()},
+        overrides=[MarketplaceOverride(marketplace="etsy", category_id=ETSY_CATEGORY_ID)],
     )

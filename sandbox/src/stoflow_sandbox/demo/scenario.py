@@ -1,6 +1,10 @@
-"""The story that the demo tells: a product goes live on every marketplace, and the statistics count it."""
+"""The story that the demo tells: a product goes live on every marketplace at once, and the statistics count it."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import grpc
 import grpc.aio
@@ -26,6 +30,19 @@ from stoflow_sandbox.marketplaces.control import SandboxControlError
 from stoflow_service_kit.grpc_channel import rich_error
 
 ACTION = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The product at one marketplace: live since an earlier run, or about to be.
+
+    Attributes:
+        job: What publishes it; None when it is live already.
+    """
+
+    marketplace: DemoMarketplace
+    account: Account
+    job: Job | None
 
 
 async def run_scenario(
@@ -72,37 +89,61 @@ class Scenario:
             f"{product.content.title}, {price.amount_minor / 100:.2f} {price.currency_code}, "
             f"{len(product.images)} pictures",
         )
-        for marketplace in MARKETPLACES:
-            await self._sell(marketplace, product, report)
+        offered = [await self._offer(marketplace, product) for marketplace in MARKETPLACES]
+        await self._watch([one for one in offered if one.job is not None])
+        for one in offered:
+            await self._report(one, product, report)
         await self._count(report)
         return report
 
-    async def _sell(self, marketplace: DemoMarketplace, product: Product, report: Report) -> None:
+    async def _offer(self, marketplace: DemoMarketplace, product: Product) -> Offered:
+        """Connects the seller, and submits the job that publishes; nobody waits for it here."""
         sandbox_url = self._addresses.sandboxes[marketplace.name]
         seller = await marketplace.prepare_seller(sandbox_url, self._secrets)
         account = await self._catalogue.ensure_account(product.tenant_id, marketplace.name, seller)
-        self._reporter.step(
-            "account", f"{account.display_name}, connected, sells on {', '.join(account.sites)}"
-        )
-        shown = await self._find_live(marketplace, account, product)
-        if shown is not None:
+        sites = f", sells on {', '.join(account.sites)}" if account.sites else ""
+        self._reporter.step("account", f"{account.display_name}, connected{sites}")
+        if await self._find_live(marketplace, account, product) is not None:
             self._reporter.step("listing", f"the product is live on {marketplace.label} since an earlier run")
-            job_id = await self._find_job_id(account, product)
-        else:
-            job_id = await self._publish(marketplace, account, product)
-            shown = await self._read_listing(marketplace, account, product)
-        if job_id:
-            report.jobs[marketplace.name] = job_id
-        report.listings[marketplace.name] = shown
-        self._show(marketplace, shown)
-
-    async def _publish(self, marketplace: DemoMarketplace, account: Account, product: Product) -> str:
+            return Offered(marketplace, account, None)
         job = await self._submit(account, product)
         self._reporter.step(
             "job", f"{job.job_id}, {job.action} on {marketplace.label}, {len(job.tasks)} tasks"
         )
-        await watch_until_completed(self._api, job, self._reporter, self._timeout_seconds)
-        return job.job_id
+        return Offered(marketplace, account, job)
+
+    async def _watch(self, offered: Sequence[Offered]) -> None:
+        """Shows the jobs side by side until all have ended.
+
+        Raises:
+            DemoError: Some did not complete; the message tells of each.
+        """
+        watches = [
+            watch_until_completed(
+                self._api, one.job, self._reporter, self._timeout_seconds, one.marketplace.name
+            )
+            for one in offered
+            if one.job is not None
+        ]
+        results = await asyncio.gather(*watches, return_exceptions=True)
+        failures = [result for result in results if result is not None]
+        for failure in failures:
+            if not isinstance(failure, DemoError):
+                raise failure
+        if failures:
+            raise DemoError("\n".join(str(failure) for failure in failures))
+
+    async def _report(self, offered: Offered, product: Product, report: Report) -> None:
+        marketplace, account = offered.marketplace, offered.account
+        if offered.job is not None:
+            job_id = offered.job.job_id
+        else:
+            job_id = await self._find_job_id(account, product)
+        if job_id:
+            report.jobs[marketplace.name] = job_id
+        shown = await self._read_listing(marketplace, account, product)
+        report.listings[marketplace.name] = shown
+        self._show(marketplace, shown)
 
     async def _submit(self, account: Account, product: Product) -> Job:
         """Submits the publish job, or takes over the one that an interrupted run left."""

@@ -32,13 +32,22 @@ _TERMINAL = {
 }
 
 
-async def watch_until_completed(api: Api, job: Job, reporter: Reporter, timeout_seconds: float) -> None:
+async def watch_until_completed(
+    api: Api, job: Job, reporter: Reporter, timeout_seconds: float, label: str
+) -> None:
     """Prints a line for each step of each task.
+
+    Args:
+        api: The running services.
+        job: What is watched.
+        reporter: Takes the lines.
+        timeout_seconds: How long the job gets.
+        label: Stands before each line's name, since several jobs may be watched at once.
 
     Raises:
         JobNotCompletedError: It ended otherwise, or was not done in time; the message says why.
     """
-    lines = TaskLines(job, reporter)
+    lines = TaskLines(job, reporter, label)
     try:
         async with asyncio.timeout(timeout_seconds):
             async for event in _events(api, job):
@@ -79,8 +88,9 @@ async def _get_job(api: Api, job: Job) -> Job:
 class TaskLines:
     """One line for each thing that happens to a task."""
 
-    def __init__(self, job: Job, reporter: Reporter) -> None:
+    def __init__(self, job: Job, reporter: Reporter, label: str) -> None:
         self._reporter = reporter
+        self._label = label
         self._names = _task_names(job)
         self._started: dict[int, JobEvent] = {}
 
@@ -103,7 +113,7 @@ class TaskLines:
         self._print("job", JobState.Name(job.state).removeprefix("JOB_STATE_"), _in_words(seconds))
 
     def _print(self, name: str, state: str, text: str) -> None:
-        self._reporter.step(name, f"{state:<13} {text}")
+        self._reporter.step(f"{self._label} {name}", f"{state:<13} {text}")
 
 
 def _task_names(job: Job) -> dict[int, str]:
