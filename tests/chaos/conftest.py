@@ -12,12 +12,13 @@ import pytest_asyncio
 
 from stoflow_sandbox.servers import PostgresServer
 from tests.chaos.kill_matrix.ebay import EbayMarket
+from tests.chaos.kill_matrix.etsy import EtsyMarket
 from tests.chaos.kill_matrix.report import write_report
 from tests.chaos.kill_matrix.runner import KillMatrix
 from tests.chaos.kill_matrix.stage import open_stage
 from tests.chaos.kill_matrix.table import MatrixCell
 
-MARKETS = (EbayMarket(),)
+MARKETS = (EbayMarket(), EtsyMarket())
 RUNS = int(os.environ.get("KILL_MATRIX_RUNS", "1"))
 PARALLEL = int(os.environ.get("KILL_MATRIX_PARALLEL", "4"))
 

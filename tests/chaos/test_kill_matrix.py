@@ -13,6 +13,7 @@ from tests.chaos.kill_matrix.judge import EffectRow, Harm, judge
 from tests.chaos.kill_matrix.report import summarize
 from tests.chaos.kill_matrix.runner import KillMatrix
 from tests.chaos.kill_matrix.table import CELLS, MatrixCell, find_cell, list_rows
+from tests.contract.etsy_openapi import EtsyContractChecker
 from tests.contract.openapi import ContractChecker
 from tests.contract.recorded import check_recorded
 
@@ -55,18 +56,19 @@ async def test_publish_and_delete_submitted_together_end_in_that_order(kill_matr
 
 
 async def test_exchanges_of_the_kill_matrix_obey_the_documents(kill_matrix: KillMatrix) -> None:
-    """Also around kills and faults every request to eBay, and every answer, is one that its documents allow."""
-    checker = ContractChecker()
-    if reason := checker.absent_reason:
+    """Also around kills and faults every request and every answer is one that the marketplace's documents allow."""
+    checkers = (ContractChecker(), EtsyContractChecker())
+    if reason := next((checker.absent_reason for checker in checkers if checker.absent_reason), None):
         pytest.skip(reason)
     outcomes = await kill_matrix.all_outcomes()
     records = [record for outcome in outcomes for record in outcome.records] + kill_matrix.shared_records
     judged = 0
     violations = []
     for record in records:
-        count, found = check_recorded(record, checker)
-        judged += count
-        violations += found
+        for checker in checkers:
+            count, found = check_recorded(record, checker)
+            judged += count
+            violations += found
     assert [str(violation) for violation in violations] == []
     # Three pictures, the item, the offer, its state, the publication: at least.
     assert judged >= 7 * len(outcomes)

@@ -11,11 +11,14 @@ from typing import Any
 import httpx
 import orjson
 
+from tests.contract.etsy_openapi import EtsyContractChecker
 from tests.contract.openapi import ContractChecker, ContractError
 
 
-def check_recorded(file: Path, checker: ContractChecker) -> tuple[int, list[ContractError]]:
-    """Judges every exchange with eBay in a record.
+def check_recorded(
+    file: Path, checker: ContractChecker | EtsyContractChecker
+) -> tuple[int, list[ContractError]]:
+    """Judges every exchange in a record that the checker's documents cover.
 
     Returns:
         How many were judged, and every violation.
@@ -48,7 +51,9 @@ def _request(entry: dict[str, Any]) -> httpx.Request:
     headers = dict(entry["request_headers"])
     if "authorization" in headers:
         # The token is no part of the record; that there was one is.
-        headers["authorization"] = "Bearer redacted"
+        headers["authorization"] = "Bearer 1.redacted"
+    if "x-api-key" in headers:
+        headers["x-api-key"] = "redacted:redacted"
     return httpx.Request(entry["method"], entry["url"], headers=headers, content=_body(entry, "request_body"))
 
 

@@ -129,19 +129,24 @@ class CellRun:
             tenant_id=self.tenant_id,
             marketplace=self.shared_connector or self.name,
             display_name="Account",
-            sites=[self.seller.site],
+            sites=[self.seller.site] if self.seller.site else [],
             settings=json_format.ParseDict(dict(self.seller.settings), struct_pb2.Struct()),
             credentials=account_pb2.OAuthCredentials(refresh_token=self.seller.refresh_token),
         )
         self._account_id = (await stubs.accounts.CreateAccount(account)).account.account_id
         product = product_service_pb2.CreateProductRequest(
-            request_id=str(uuid.uuid4()), tenant_id=self.tenant_id, content=self.market.product(self.sku)
+            request_id=str(uuid.uuid4()),
+            tenant_id=self.tenant_id,
+            content=self._product(),
         )
         self._product_id = (await stubs.products.CreateProduct(product)).product.product_id
         for color in self._pictures:
             await stubs.add_image(self.tenant_id, self._product_id, draw(color))
         if self.row.action != "publish":
             await self._prepare()
+
+    def _product(self) -> ProductContent:
+        return self.market.product(self.sku, self.shared_connector or self.name)
 
     async def _prepare(self) -> None:
         """Brings the product live, lets the seller set something at the marketplace, changes the product."""
@@ -152,7 +157,7 @@ class CellRun:
         if not self.row.change:
             return
         self._wanted |= await self.market.edit_as_seller(self.control, self.seller, self.sku)
-        content = self.market.product(self.sku)
+        content = self._product()
         content.price.amount_minor += 700
         content.stock_quantity += 2
         paths = ["price", "stock_quantity"]
@@ -322,7 +327,7 @@ class CellRun:
             listings=tuple(x.remote_id for x in listings if x.state == listing_pb2.LISTING_STATE_LIVE),
             market=await self.market.gather(self.control, self.seller, self.sku, rows),
             pictures=tuple(hashlib.sha256(draw(color)).hexdigest() for color in self._pictures),
-            wanted=self._wanted or _wanted(self.market.product(self.sku)),
+            wanted=self._wanted or _wanted(self._product()),
             is_ended=self.row.ends,
         )
 

@@ -39,7 +39,7 @@ class EbayMarket(Market):
             "EBAY_SETTLE_SECONDS": f"{settle_seconds:g}",
         }
 
-    def product(self, sku: str) -> ProductContent:
+    def product(self, sku: str, marketplace: str) -> ProductContent:
         attributes = {"Size": "M", "Color": "Blue", "Department": "Women"}
         return ProductContent(
             sku=sku,

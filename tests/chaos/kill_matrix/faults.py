@@ -21,12 +21,14 @@ class Fault:
         play: Submits the job, places the fault, and returns when the job has ended and nothing more is to
             come.
         is_sent_again: Whether the first request has no effect, so that a second one must follow.
+        is_obeyed_last: Whether the first request has its effect all the same, after the job's end.
         spares_connector: Whether the connector lives on, so that cells may share one.
     """
 
     name: str
     play: Callable[[CellRun], Awaitable[None]]
     is_sent_again: bool = False
+    is_obeyed_last: bool = False
     spares_connector: bool = False
 
 

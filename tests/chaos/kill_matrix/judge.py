@@ -66,7 +66,7 @@ class Evidence:
 
 
 def judge(
-    evidence: Evidence, rows: tuple[TaskRow, ...], most_sends: Mapping[str, int]
+    evidence: Evidence, rows: tuple[TaskRow, ...], most_sends: Mapping[str, int], stray: TaskRow | None = None
 ) -> tuple[Violation, ...]:
     """Returns every violation.
 
@@ -74,10 +74,11 @@ def judge(
         evidence: What was found.
         rows: The marketplace's tasks.
         most_sends: How often each ONCE step's request may have arrived, by the step's name.
+        stray: The step of which one request was obeyed after the job's end at a marketplace that refuses none.
     """
     return (
         *_job_violations(evidence),
-        *_market_violations(evidence, most_sends),
+        *_market_violations(evidence, most_sends, stray),
         *_ledger_violations(evidence, [row.once for row in rows if row.once]),
     )
 
@@ -95,34 +96,44 @@ def _job_violations(evidence: Evidence) -> Iterator[Violation]:
         yield Violation(Harm.UNCLEAN, f"{evidence.live_jobs} job(s) are left in the live tables")
 
 
-def _market_violations(evidence: Evidence, most_sends: Mapping[str, int]) -> Iterator[Violation]:
+def _market_violations(
+    evidence: Evidence, most_sends: Mapping[str, int], stray: TaskRow | None
+) -> Iterator[Violation]:
     market = evidence.market
     for thing, count in market.created.items():
-        if count != 1:
-            harm = Harm.DUPLICATE if count > 1 else Harm.LOST
-            yield Violation(harm, f"{thing}: created {count} times")
+        wanted = 2 if stray is not None and thing.startswith(stray.stray) else 1
+        if count != wanted:
+            harm = Harm.DUPLICATE if count > wanted else Harm.LOST
+            yield Violation(harm, f"{thing}: created {count} times, not {wanted}")
     if evidence.is_ended:
         if market.listing_state == LIVE:
             yield Violation(Harm.LOST, "the listing is for sale still")
     elif market.listing_state != LIVE:
         yield Violation(Harm.LOST, f"the listing is {market.listing_state}")
     else:
-        yield from _shown_violations(evidence)
+        yield from _shown_violations(evidence, stray)
     for task, most in most_sends.items():
         if market.sends[task] > most:
             text = f"{task} was sent {market.sends[task]} times and may be sent {most} times"
             yield Violation(Harm.DUPLICATE, text)
 
 
-def _shown_violations(evidence: Evidence) -> Iterator[Violation]:
+def _shown_violations(evidence: Evidence, stray: TaskRow | None) -> Iterator[Violation]:
     market = evidence.market
-    if market.picture_digests != evidence.pictures:
+    if market.picture_digests != _pictures(evidence, stray):
         yield Violation(Harm.LOST, "the listing does not show the product's pictures in their order")
     for name, value in evidence.wanted.items():
         if market.shown.get(name) != value:
             yield Violation(
                 Harm.LOST, f"the listing shows {name} {market.shown.get(name)!r} and not {value!r}"
             )
+
+
+def _pictures(evidence: Evidence, stray: TaskRow | None) -> tuple[str, ...]:
+    if stray is None or stray.stray != "picture":
+        return evidence.pictures
+    # Where ranks are not obeyed, what comes last stands first.
+    return (evidence.pictures[stray.item_index or 0], *evidence.pictures)
 
 
 def _ledger_violations(evidence: Evidence, names: list[str]) -> Iterator[Violation]:

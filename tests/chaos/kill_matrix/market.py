@@ -30,7 +30,8 @@ class MarketFacts:
     """What the marketplace itself says of one product after a cell.
 
     Attributes:
-        created: How many of each thing were ever made, from whatever the sandbox counts: each must be 1.
+        created: How many of each thing were ever made, from whatever the sandbox counts: each must be 1, but
+            for what a request leaves that is obeyed after the job's end.
         remote_ids: The ids of what exists, by name of the ONCE effect.
         listing_state: LIVE, or the marketplace's own word.
         picture_digests: SHA-256 of the pictures that buyers get, in order.
@@ -60,8 +61,8 @@ class Market(ABC):
         """Returns the connector's own settings."""
 
     @abstractmethod
-    def product(self, sku: str) -> ProductContent:
-        """Returns a product that the marketplace takes."""
+    def product(self, sku: str, marketplace: str) -> ProductContent:
+        """Returns a product that the marketplace, registered under this name, takes."""
 
     @abstractmethod
     async def open_seller(self, control: AsyncSandboxControl, username: str) -> Seller:

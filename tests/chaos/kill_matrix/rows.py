@@ -40,6 +40,8 @@ class TaskRow:
             and a picture as well.
         ends: Whether the product is not for sale afterwards.
         columns: Names of the faults that can be placed; empty for all.
+        stray: What one more request leaves at a marketplace that refuses none, when it is obeyed after the job has
+            ended, where nobody cleans up any more: "draft", "picture", or empty for nothing.
     """
 
     marketplace: str
@@ -53,6 +55,7 @@ class TaskRow:
     change: str = ""
     ends: bool = False
     columns: tuple[str, ...] = ()
+    stray: str = ""
 
     @property
     def label(self) -> str:

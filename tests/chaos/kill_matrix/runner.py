@@ -112,7 +112,7 @@ class KillMatrix:
             evidence = await run.gather(rows)
             recovery_seconds = await run.recovery_seconds()
         most_sends = {row.task: cell.most_sends(row) for row in rows if row.once}
-        violations = (*run.violations, *judge(evidence, rows, most_sends))
+        violations = (*run.violations, *judge(evidence, rows, most_sends, cell.stray))
         return Outcome(violations, recovery_seconds, tuple(run.records)), evidence
 
     async def _share_connector(self, market: Market) -> str:

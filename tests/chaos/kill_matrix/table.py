@@ -27,6 +27,15 @@ _AFTER_THE_PLAN = (
     "reset_after_effect",
 )
 
+_SHOP = "/v3/application/shops/*"
+_POLICIES = f"{_SHOP}/policies/return"
+_PROPERTIES = "/v3/application/seller-taxonomy/nodes/*/properties"
+_DRAFTS = f"{_SHOP}/listings"
+_LISTING = f"{_SHOP}/listings/*"
+_PICTURES = f"{_SHOP}/listings/*/images"
+_INVENTORY = "/v3/application/listings/*/inventory"
+_DELETION = "/v3/application/listings/*"
+
 ROWS = (
     # Its first question; what it asks about categories is asked in the application's name.
     TaskRow("ebay", "preflight", request=Request("GET", _PRIVILEGE), before=None),
@@ -121,6 +130,85 @@ ROWS = (
         before=None,
         ends=True,
     ),
+    TaskRow("etsy", "preflight", request=Request("GET", _POLICIES), before=None),
+    # Nothing at Etsy refuses a second draft; only the stored one is activated, so buyers never see it.
+    TaskRow(
+        "etsy",
+        "create_draft",
+        once="draft",
+        stray="draft",
+        request=Request("POST", _DRAFTS),
+        before=Request("GET", _PROPERTIES),
+    ),
+    # Nothing at Etsy refuses a picture either; while the job runs, what is not wanted is removed.
+    TaskRow(
+        "etsy",
+        "upload_image",
+        item_index=1,
+        stray="picture",
+        request=Request("POST", _PICTURES, skip=1),
+        before=Request("POST", _PICTURES),
+    ),
+    # The sandbox does not obey ranks, so that the order must be repaired in every cell.
+    TaskRow(
+        "etsy",
+        "arrange_images",
+        request=Request("PATCH", _LISTING),
+        before=Request("POST", _PICTURES, skip=2),
+    ),
+    TaskRow(
+        "etsy",
+        "put_inventory",
+        request=Request("PUT", _INVENTORY),
+        before=Request("PATCH", _LISTING),
+    ),
+    TaskRow(
+        "etsy",
+        "finish_draft",
+        request=Request("PATCH", _LISTING, skip=1),
+        before=Request("PUT", _INVENTORY),
+    ),
+    TaskRow(
+        "etsy",
+        "activate",
+        once="listing",
+        request=Request("PATCH", _LISTING, skip=2),
+        before=Request("PATCH", _LISTING, skip=1),
+    ),
+    TaskRow(
+        "etsy",
+        "put_inventory",
+        action="update",
+        change="price",
+        request=Request("PUT", _INVENTORY),
+        before=None,
+    ),
+    TaskRow(
+        "etsy",
+        "update_listing",
+        action="update",
+        change="price",
+        request=Request("PATCH", _LISTING),
+        before=Request("PUT", _INVENTORY),
+    ),
+    TaskRow(
+        "etsy",
+        "end_listing",
+        action="delete",
+        options={"method": "DEACTIVATE"},
+        request=Request("PATCH", _LISTING),
+        before=None,
+        ends=True,
+    ),
+    TaskRow(
+        "etsy",
+        "end_listing",
+        action="delete",
+        options={"method": "DELETE"},
+        request=Request("DELETE", _DELETION),
+        before=None,
+        ends=True,
+    ),
 )
 
 FAULTS = (
@@ -128,8 +216,13 @@ FAULTS = (
     Fault("kill_before_call", faults.kill_before_call),
     Fault("kill_before_report", faults.kill_before_report),
     Fault("stop_past_lease", faults.stop_past_lease),
-    # The marketplace obeys the sleeper's request only after the successor's: eBay's own last fence.
-    Fault("stop_past_lease_effect_last", faults.stop_past_lease_effect_last, is_sent_again=True),
+    # The marketplace obeys the sleeper's request only after the successor's: its own last fence, if it has one.
+    Fault(
+        "stop_past_lease_effect_last",
+        faults.stop_past_lease_effect_last,
+        is_sent_again=True,
+        is_obeyed_last=True,
+    ),
     Fault("late_effect", faults.late_effect, spares_connector=True),
     Fault("timeout_before_effect", faults.timeout_before_effect, is_sent_again=True, spares_connector=True),
     Fault("error_after_effect", faults.error_after_effect, spares_connector=True),
@@ -154,7 +247,10 @@ class MatrixCell:
         """Whether `make check` leaves the cell to `make check-long`.
 
         Of the steps that may simply be repeated a few suffice: where a request's effect or its answer is lost.
+        Of the marketplaces beside eBay, what only they can get wrong.
         """
+        if self.row.marketplace != "ebay":
+            return (self.row.label, self.fault.name) not in _ELSEWHERE_IN_CHECK
         if self.row.label in _PUBLISHING:
             return False
         if self.row.request is None:
@@ -162,6 +258,11 @@ class MatrixCell:
         return self.fault.name not in {"kill_on_receipt", "error_after_effect"} or (
             self.fault.name == "kill_on_receipt" and self.row.label not in _KILLED_IN_CHECK
         )
+
+    @property
+    def stray(self) -> TaskRow | None:
+        """The row, when its request is obeyed after the job's end at a marketplace that refuses none."""
+        return self.row if self.row.stray and self.fault.is_obeyed_last else None
 
     def most_sends(self, row: TaskRow) -> int:
         """How often a ONCE task's request may reach the marketplace at most.
@@ -177,6 +278,17 @@ CELLS = tuple(
 )
 _PUBLISHING = frozenset({"upload_image", "put_inventory_item", "create_offer", "publish_offer"})
 _KILLED_IN_CHECK = frozenset({"update-merge_offer", "delete-end_listing-WITHDRAW"})
+_ELSEWHERE_IN_CHECK = frozenset(
+    {
+        ("create_draft", "kill_on_receipt"),
+        ("create_draft", "late_effect"),
+        ("create_draft", "reset_after_effect"),
+        ("create_draft", "stop_past_lease_effect_last"),
+        ("upload_image", "kill_on_receipt"),
+        ("activate", "error_after_effect"),
+        ("delete-end_listing-DEACTIVATE", "error_after_effect"),
+    }
+)
 
 
 def find_cell(task: str, fault: str, marketplace: str = "ebay") -> MatrixCell:
