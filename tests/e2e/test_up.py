@@ -44,14 +44,17 @@ def test_printed_lines_for_buf_run(running: tuple[Program, str]) -> None:
     """Every printed `buf curl` line answers as it stands and stays inside the folder."""
     program, output = running
     lines = printed_lines(output, "BUF_CACHE_DIR=")
-    assert len(lines) == 4
+    assert len(lines) == 5
     answers = [program.run_line(line) for line in lines]
-    assert [answer.returncode for answer in answers] == [0, 0, 0, 0], answers
-    methods, job, listings, stats = (answer.stdout for answer in answers)
+    assert [answer.returncode for answer in answers] == [0, 0, 0, 0, 0], answers
+    methods, ebay_job, etsy_job, listings, stats = (answer.stdout for answer in answers)
     assert "stoflow.jobs.v1.JobService/CreateJob" in methods
-    assert json.loads(job)["job"]["state"] == "JOB_STATE_COMPLETED"
-    assert json.loads(listings)["listings"][0]["state"] == "LISTING_STATE_LIVE"
-    assert json.loads(stats)["stats"][0]["successCount"] == "1"
+    for marketplace, job in (("ebay", ebay_job), ("etsy", etsy_job)):
+        shown = json.loads(job)["job"]
+        assert (shown["marketplace"], shown["state"]) == (marketplace, "JOB_STATE_COMPLETED")
+    states = [listing["state"] for listing in json.loads(listings)["listings"]]
+    assert states == ["LISTING_STATE_LIVE", "LISTING_STATE_LIVE"]
+    assert [one["successCount"] for one in json.loads(stats)["stats"]] == ["1", "1"]
     assert list(program.home.iterdir()) == []
 
 
