@@ -102,6 +102,16 @@ def test_activation_names_everything_that_is_missing(site: EtsySite, etsy: EtsyC
     assert (listing.state, listing.fields["title"]) == ("draft", "Linen summer dress")
 
 
+def test_shop_in_the_european_union_needs_no_return_policy(site: EtsySite) -> None:
+    """What the law says already, a listing there need not say."""
+    etsy = site.client("elke", country="DE", currency="EUR")
+
+    listing_id = etsy.publish(return_policy_id=None)
+
+    assert etsy.listing(listing_id)["state"] == "active"
+    assert etsy.shop_call("GET", "").json()["shop_location_country_iso"] == "DE"
+
+
 def test_required_property_lets_boots_go_live(etsy: EtsyClient) -> None:
     """A required property counts once it is set with a possible value and scale."""
     listing_id = etsy.draft(taxonomy_id=BOOTS)

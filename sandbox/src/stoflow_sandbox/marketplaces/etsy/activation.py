@@ -6,7 +6,11 @@ months. active ↔ inactive costs nothing. Active again is no change.
 
 from stoflow_sandbox.marketplaces.etsy.context import Context
 from stoflow_sandbox.marketplaces.etsy.errors import refuse
-from stoflow_sandbox.marketplaces.etsy.shop_setup import has_return_policy, has_shipping_profile
+from stoflow_sandbox.marketplaces.etsy.shop_setup import (
+    EUROPEAN_UNION,
+    has_return_policy,
+    has_shipping_profile,
+)
 from stoflow_sandbox.marketplaces.etsy.state import Listing, Seller
 from stoflow_sandbox.marketplaces.etsy.taxonomy import properties_of
 from stoflow_sandbox.marketplaces.exchange import Effect, Reply
@@ -61,7 +65,8 @@ def activation_violations(seller: Seller, listing: Listing) -> list[str]:
     if fields["type"] != "download":
         if not has_shipping_profile(seller, fields.get("shipping_profile_id")):
             violations.append("A valid shipping profile is required to activate a physical listing.")
-        if not has_return_policy(seller, fields.get("return_policy_id")):
+        needs_policy = seller.country not in EUROPEAN_UNION
+        if needs_policy and not has_return_policy(seller, fields.get("return_policy_id")):
             violations.append("A return policy is required to activate a physical listing.")
         offerings = [one for product in listing.products for one in product["offerings"]]
         is_unknown = any(one["is_enabled"] and one["readiness_state_id"] is None for one in offerings)

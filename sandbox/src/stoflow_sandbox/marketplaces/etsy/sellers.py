@@ -26,6 +26,9 @@ SEED: dict[str, tuple[type, str]] = {
     "reset": (bool, "true or false"),
 }
 REQUIRED = ("username", "client_id", "client_secret")
+_SETTLED = (
+    "client_id", "currency", "country", "access_token_seconds", "refresh_grace_seconds", "rank_mode",
+)  # fmt: skip
 
 
 class SeedError(ValueError):
@@ -56,10 +59,10 @@ def seed_seller(world: World, seed: dict[str, Any], now: float) -> Seller:
         forget_seller(world, seed["username"])
         seller = Seller(seed["username"], app.client_id, world.ids.next("user"), world.ids.next("shop"))
         world.index(seller)
-    for name in ("client_id", "currency", "access_token_seconds", "refresh_grace_seconds", "rank_mode"):
+    for name in _SETTLED:
         if name in seed:
             setattr(seller, name, seed[name])
-    set_up_shop(seller, world.ids, seed.get("country", "US"))
+    set_up_shop(seller, world.ids)
     if "refresh_token" in seed or (not seller.grants and seed.get("is_connected", True)):
         add_grant(seller, app.client_id, seed.get("scopes", USER_SCOPES), now, seed.get("refresh_token"))
     return seller

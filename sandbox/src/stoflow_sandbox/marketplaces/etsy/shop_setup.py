@@ -6,10 +6,16 @@ from stoflow_sandbox.marketplaces.etsy.state import Ids, Seller
 from stoflow_sandbox.marketplaces.exchange import Reply
 
 
-def set_up_shop(seller: Seller, ids: Ids, country: str = "US") -> None:
+# A shop based in one of these needs no return policy: updateListing's return_policy_id in the document.
+EUROPEAN_UNION = frozenset(
+    ("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK").split()
+)
+
+
+def set_up_shop(seller: Seller, ids: Ids) -> None:
     """Give a shop one of each, where it has none."""
     if not seller.shipping_profiles:
-        seller.shipping_profiles = [_shipping_profile(seller, ids, country)]
+        seller.shipping_profiles = [_shipping_profile(seller, ids)]
     if not seller.return_policies:
         seller.return_policies = [
             {
@@ -33,8 +39,8 @@ def set_up_shop(seller: Seller, ids: Ids, country: str = "US") -> None:
         ]
 
 
-def _shipping_profile(seller: Seller, ids: Ids, country: str) -> dict[str, Any]:
-    profile_id = ids.next("setup")
+def _shipping_profile(seller: Seller, ids: Ids) -> dict[str, Any]:
+    profile_id, country = ids.next("setup"), seller.country
 
     def money(amount: int) -> dict[str, Any]:
         return {"amount": amount, "divisor": 100, "currency_code": seller.currency}
@@ -108,7 +114,6 @@ def shop_view(seller: Seller, base_url: str, since: int) -> dict[str, Any]:
         "is_vacation", "accepts_custom_requests", "policy_has_private_receipt_info", "include_dispute_form_link",
         "has_unstructured_policies", "is_calculated_eligible", "is_opted_in_to_buyer_promise",
     )  # fmt: skip
-    country = seller.shipping_profiles[0]["origin_country_iso"] if seller.shipping_profiles else None
     return {
         **dict.fromkeys(texts, None),
         **dict.fromkeys(switches, False),
@@ -128,9 +133,9 @@ def shop_view(seller: Seller, base_url: str, since: int) -> dict[str, Any]:
         "has_onboarded_structured_policies": True,
         "is_direct_checkout_onboarded": True,
         "is_etsy_payments_onboarded": True,
-        "is_shop_us_based": country == "US",
-        "shipping_from_country_iso": country,
-        "shop_location_country_iso": country,
+        "is_shop_us_based": seller.country == "US",
+        "shipping_from_country_iso": seller.country,
+        "shop_location_country_iso": seller.country,
         "review_count": None,
         "review_average": None,
     }

@@ -98,6 +98,7 @@ class Seller:
     user_id: int
     shop_id: int
     currency: str = "USD"
+    country: str = "US"
     access_token_seconds: int = 3600
     refresh_grace_seconds: int = 0
     rank_mode: str = "obeyed"
