@@ -5,10 +5,37 @@ from typing import Any
 from stoflow_sandbox.marketplaces.etsy.state import Ids, Seller
 from stoflow_sandbox.marketplaces.exchange import Reply
 
-
 # A shop based in one of these needs no return policy: updateListing's return_policy_id in the document.
 EUROPEAN_UNION = frozenset(
-    ("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK").split()
+    [
+        "AT",
+        "BE",
+        "BG",
+        "CY",
+        "CZ",
+        "DE",
+        "DK",
+        "EE",
+        "ES",
+        "FI",
+        "FR",
+        "GR",
+        "HR",
+        "HU",
+        "IE",
+        "IT",
+        "LT",
+        "LU",
+        "LV",
+        "MT",
+        "NL",
+        "PL",
+        "PT",
+        "RO",
+        "SE",
+        "SI",
+        "SK",
+    ]
 )
 
 
