@@ -15,6 +15,7 @@ from tests.e2e.program import RUN_SECONDS, Program, printed_lines, read_until
 from tests.integration.sandbox.launching import IDENTITIES, make_folder_for
 
 TASKS = [
+    "ebay preflight",
     "ebay upload_image 1/3",
     "ebay upload_image 2/3",
     "ebay upload_image 3/3",
@@ -63,8 +64,17 @@ def assert_live(program: Program, output: str) -> None:
     for task in TASKS:
         assert f"{task:<26} RUNNING       attempt 1" in output
         assert f"{task:<26} COMPLETED     attempt 1" in output
+    assert_life(output)
     assert len(printed_lines(output, "grpcurl -plaintext 127.0.0.1:")) == 1
     assert "\x1b" not in output
+
+
+def assert_life(output: str) -> None:
+    """Says that the second product was published, updated, sold and taken off, in this order."""
+    life = output[output.index("A second product: its life on eBay") :]
+    said = ["LIVE", "24.00 USD", "update_price_quantity", "19.00 USD", "PAID", "end_listing", "ENDED"]
+    positions = [life.index(text) for text in said]
+    assert positions == sorted(positions)
 
 
 def test_products_go_live_and_nothing_is_left(tmp_path: Path) -> None:

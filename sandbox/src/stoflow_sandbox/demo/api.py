@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Self
 
 import grpc.aio
 from stoflow.accounts.v1 import account_service_pb2_grpc
-from stoflow.catalog.v1 import listing_service_pb2_grpc, product_service_pb2_grpc
+from stoflow.catalog.v1 import (
+    listing_service_pb2_grpc,
+    order_service_pb2_grpc,
+    product_service_pb2_grpc,
+)
 from stoflow.jobs.v1 import job_service_pb2_grpc
 from stoflow.stats.v1 import stats_service_pb2_grpc
 from stoflow.tenants.v1 import tenant_service_pb2_grpc
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     # These names exist in the stubs' type information only.
     from stoflow.accounts.v1.account_service_pb2_grpc import AccountServiceAsyncStub
     from stoflow.catalog.v1.listing_service_pb2_grpc import ListingServiceAsyncStub
+    from stoflow.catalog.v1.order_service_pb2_grpc import OrderServiceAsyncStub
     from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceAsyncStub
     from stoflow.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from stoflow.stats.v1.stats_service_pb2_grpc import StatsServiceAsyncStub
@@ -36,6 +41,7 @@ class Api:
         self.accounts: AccountServiceAsyncStub = account_service_pb2_grpc.AccountServiceStub(channel)
         self.products: ProductServiceAsyncStub = product_service_pb2_grpc.ProductServiceStub(channel)
         self.listings: ListingServiceAsyncStub = listing_service_pb2_grpc.ListingServiceStub(channel)
+        self.orders: OrderServiceAsyncStub = order_service_pb2_grpc.OrderServiceStub(channel)
         self.jobs: JobServiceAsyncStub = job_service_pb2_grpc.JobServiceStub(channel)
         self.stats: StatsServiceAsyncStub = stats_service_pb2_grpc.StatsServiceStub(self._stats)
 

@@ -20,7 +20,7 @@ from stoflow.tenants.v1.tenant_service_pb2 import CreateTenantRequest
 
 from stoflow_sandbox.demo.api import Api
 from stoflow_sandbox.demo.pictures import PICTURE_COUNT, Picture, draw_pictures
-from stoflow_sandbox.demo.product import SKU, demo_product
+from stoflow_sandbox.demo.product import SKU, demo_product, second_product
 from stoflow_sandbox.demo.secrets_file import Secrets
 
 if TYPE_CHECKING:
@@ -99,3 +99,16 @@ class DemoCatalogue:
                 yield AddProductImageRequest(chunk=picture.content[start : start + CHUNK_BYTES])
 
         return (await self._api.products.AddProductImage(parts())).product
+
+    async def ensure_second_product(self, tenant_id: int) -> Product:
+        """Returns the product whose listing is made and ended again, with its one picture."""
+        request = CreateProductRequest(
+            request_id=self._secrets.request_id("second product"),
+            tenant_id=tenant_id,
+            content=second_product(),
+        )
+        product = (await self._api.products.CreateProduct(request)).product
+        if not product.images:
+            picture = draw_pictures()[0]
+            product = await self._add_picture(product, Picture(f"second {picture.name}", picture.content))
+        return product

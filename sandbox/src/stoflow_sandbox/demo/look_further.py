@@ -53,7 +53,8 @@ def _calls(addresses: Addresses, report: Report) -> Iterator[_Call]:
     tenant = {"tenantId": str(report.tenant_id)}
     for job_id in report.jobs.values():
         yield _Call(addresses.orchestrator, "stoflow.jobs.v1.JobService/GetJob", {**tenant, "jobId": job_id})
-    yield _Call(addresses.orchestrator, "stoflow.catalog.v1.ListingService/ListListings", tenant)
+    live = {**tenant, "states": ["LISTING_STATE_LIVE"]}
+    yield _Call(addresses.orchestrator, "stoflow.catalog.v1.ListingService/ListListings", live)
     yield _Call(addresses.stats, "stoflow.stats.v1.StatsService/GetMarketplaceStats", tenant)
 
 

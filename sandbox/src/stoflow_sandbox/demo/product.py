@@ -45,3 +45,21 @@ def demo_product() -> ProductContent:
         attributes={name: AttributeValues(values=[value]) for name, value in ATTRIBUTES.items()},
         overrides=[MarketplaceOverride(marketplace="etsy", category_id=ETSY_CATEGORY_ID)],
     )
+
+
+def second_product() -> ProductContent:
+    """Returns two more dresses of one kind, of which one is sold and the other taken off again."""
+    return ProductContent(
+        sku="DEMODRESS9",
+        title="Sage summer dress, linen, size L",
+        description="A light A-line dress of pure linen, unworn.\nTwo of them are there.",
+        price=Money(currency_code="USD", amount_minor=2400),
+        stock_quantity=2,
+        brand="Atelier Demo",
+        category="clothing/women/dresses",
+        condition=CONDITION_VERY_GOOD,
+        attributes={
+            name: AttributeValues(values=[value])
+            for name, value in {**ATTRIBUTES, "Size": "L", "Color": "Green"}.items()
+        },
+    )

@@ -22,7 +22,13 @@ from stoflow_sandbox.demo.api import Api, describe
 from stoflow_sandbox.demo.catalogue import DemoCatalogue
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.errors import DemoError
-from stoflow_sandbox.demo.marketplaces import MARKETPLACES, DemoMarketplace, ShownListing
+from stoflow_sandbox.demo.life import ListingLife, Stage
+from stoflow_sandbox.demo.marketplaces import (
+    MARKETPLACES,
+    DemoMarketplace,
+    ShownListing,
+    TradingMarketplace,
+)
 from stoflow_sandbox.demo.report import Report
 from stoflow_sandbox.demo.secrets_file import Secrets
 from stoflow_sandbox.demo.watching import watch_until_completed
@@ -94,7 +100,18 @@ class Scenario:
         for one in offered:
             await self._report(one, product, report)
         await self._count(report)
+        await self._tell_lives(tenant.tenant_id)
         return report
+
+    async def _tell_lives(self, tenant_id: int) -> None:
+        """Shows what becomes of a listing, with another product, where the sandbox has buyers."""
+        life = ListingLife(self._api, self._catalogue, self._secrets, self._reporter, self._timeout_seconds)
+        for marketplace in MARKETPLACES:
+            if isinstance(marketplace, TradingMarketplace):
+                sandbox_url = self._addresses.sandboxes[marketplace.name]
+                seller = await marketplace.prepare_seller(sandbox_url, self._secrets)
+                account = await self._catalogue.ensure_account(tenant_id, marketplace.name, seller)
+                await life.tell(Stage(marketplace, tenant_id, account.account_id, sandbox_url))
 
     async def _offer(self, marketplace: DemoMarketplace, product: Product) -> Offered:
         """Connects the seller, and submits the job that publishes; nobody waits for it here."""

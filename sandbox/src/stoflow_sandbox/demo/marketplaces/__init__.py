@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 
-from stoflow_sandbox.demo.marketplaces.base import DemoMarketplace, SellerAccount, ShownListing
+from stoflow_sandbox.demo.marketplaces.base import (
+    DemoMarketplace,
+    SellerAccount,
+    ShownListing,
+    TradingMarketplace,
+)
 from stoflow_sandbox.demo.marketplaces.ebay import EbayDemo
 from stoflow_sandbox.demo.marketplaces.etsy import EtsyDemo
 
 MARKETPLACES: Sequence[DemoMarketplace] = (EbayDemo(), EtsyDemo())
 
-__all__ = ["MARKETPLACES", "DemoMarketplace", "SellerAccount", "ShownListing"]
+__all__ = ["MARKETPLACES", "DemoMarketplace", "SellerAccount", "ShownListing", "TradingMarketplace"]

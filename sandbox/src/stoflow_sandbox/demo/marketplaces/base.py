@@ -70,3 +70,11 @@ class DemoMarketplace(ABC):
     @abstractmethod
     async def find_listing(self, sandbox_url: str, remote_id: str) -> ShownListing | None:
         """Asks the marketplace, not StoFlow; None when it has no such listing."""
+
+
+class TradingMarketplace(DemoMarketplace):
+    """A marketplace whose sandbox has buyers."""
+
+    @abstractmethod
+    async def buy(self, sandbox_url: str, remote_id: str) -> None:
+        """Lets a buyer buy one piece of a listing."""

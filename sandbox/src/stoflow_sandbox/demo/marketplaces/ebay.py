@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stoflow_sandbox.demo.marketplaces.base import LIVE, DemoMarketplace, SellerAccount, ShownListing
+from stoflow_sandbox.demo.marketplaces.base import LIVE, SellerAccount, ShownListing, TradingMarketplace
 from stoflow_sandbox.demo.secrets_file import Secrets
 from stoflow_sandbox.marketplaces.control import AsyncSandboxControl, SandboxControlError
 
@@ -16,7 +16,7 @@ LOCATION = {"key": "main", "country": "US", "postal_code": "95125", "city": "San
 NOT_FOUND = 404
 
 
-class EbayDemo(DemoMarketplace):
+class EbayDemo(TradingMarketplace):
     """A seller on EBAY_US with business policies, a stock location and a refresh token."""
 
     name = "ebay"
@@ -59,6 +59,10 @@ class EbayDemo(DemoMarketplace):
                     return None
                 raise
         return _shown(listing)
+
+    async def buy(self, sandbox_url: str, remote_id: str) -> None:
+        async with AsyncSandboxControl(sandbox_url) as control:
+            await control.place_order(SELLER, remote_id, quantity=1)
 
 
 def _shown(listing: Mapping[str, Any]) -> ShownListing:
