@@ -209,3 +209,20 @@ async def test_answer_that_breaks_the_contract_fails_the_job(
         job = await connect(orchestrator, definition.manifest())
     assert job.state == "FAILED"
     assert job.tasks[0].accepted[0].failure.code == "EXCHANGE_INVALID"
+
+
+async def test_refusal_of_a_code_that_an_earlier_attempt_exchanged_is_no_failure() -> None:
+    """An attempt whose code the marketplace refuses because the one before it has just saved its tokens completes."""
+    exchanger = Exchanger(spent={CODE})
+    definition = connecting_definition(exchanger)
+    async with InMemoryOrchestrator() as orchestrator, run_against(orchestrator, definition):
+        pending = orchestrator.add_authorization(ACCOUNT, code=CODE)
+        exchange = exchanger.exchange
+
+        async def after_the_first(code: str, redirect_uri: str, code_verifier: str) -> ConnectedAccount:
+            pending.is_done = True
+            return await exchange(code, redirect_uri, code_verifier)
+
+        exchanger.exchange = after_the_first  # type: ignore[method-assign]
+        job = await connect(orchestrator, definition.manifest())
+    assert job.state == "COMPLETED"

@@ -75,7 +75,7 @@ async def marketplace_limit(shop: Shop) -> datetime | None:
 
 
 async def test_limit_of_an_account_holds_back_its_other_jobs_alone(shop: Shop) -> None:
-    """Other jobs of the account wait, its CRITICAL ones and those of other accounts do not, and the end is told."""
+    """Other jobs of the account wait, its HIGH ones and those of other accounts do not, and the end is told."""
     connector = await shop.open(step("only"), requires_product=True, slots=20)
     other = await another_account(shop)
     limited = await limit(shop, connector, ACCOUNT, 600)
@@ -84,7 +84,7 @@ async def test_limit_of_an_account_holds_back_its_other_jobs_alone(shop: Shop) -
     away = (await get_account(shop)).rate_limit_end_time.ToDatetime(UTC) - datetime.now(UTC)
     assert 590 < away.total_seconds() <= 600
     assert not await is_admitted(shop)
-    assert await is_admitted(shop, job_pb2.PRIORITY_CRITICAL)
+    assert await is_admitted(shop, job_pb2.PRIORITY_HIGH)
     assert await is_admitted(other)
     assert await marketplace_limit(shop) is None
     (burnt,) = await shop.query("SELECT sum(failure_count) FROM public.live_tasks WHERE job_id = %s", limited)
@@ -92,7 +92,7 @@ async def test_limit_of_an_account_holds_back_its_other_jobs_alone(shop: Shop) -
 
 
 async def test_limit_of_the_application_holds_back_the_marketplace(shop: Shop) -> None:
-    """Every account waits but for CRITICAL jobs, and ListQueues says until when."""
+    """Every account waits but for HIGH and CRITICAL jobs, and ListQueues says until when."""
     connector = await shop.open(step("only"), requires_product=True, slots=20)
     other = await another_account(shop)
     await limit(shop, connector, MARKETPLACE, 600)
@@ -100,7 +100,8 @@ async def test_limit_of_the_application_holds_back_the_marketplace(shop: Shop) -
     assert until is not None
     assert 590 < (until - datetime.now(UTC)).total_seconds() <= 600
     assert not await is_admitted(other)
-    assert await is_admitted(other, job_pb2.PRIORITY_CRITICAL)
+    assert await is_admitted(other, job_pb2.PRIORITY_HIGH)
+    assert await is_admitted(shop, job_pb2.PRIORITY_CRITICAL)
     assert not (await get_account(shop)).HasField("rate_limit_end_time")
 
 

@@ -138,8 +138,8 @@ class RateLimitedError(ConnectorError):
         """Describes the failure.
 
         Args:
-            scope: Whom the limit holds back until `retry_after_seconds` are over: with ACCOUNT all jobs of the
-                account, with MARKETPLACE all jobs of the marketplace, since the limit is our application's.
+            scope: Whom the limit holds back until `retry_after_seconds` are over: with ACCOUNT the account's
+                NORMAL and LOW jobs, with MARKETPLACE those of the marketplace, since the limit is our application's.
             message: As of every ConnectorError, like what follows.
             effect: What is known of the effect.
             code: The marketplace's error code.

@@ -35,14 +35,15 @@ _LOCK: LiteralString = """
 #
 # Of an account that is not CONNECTED only the job that connects it is admitted, while its owner's consent is fresh.
 #
-# A marketplace's limit holds back all but CRITICAL jobs: connectors keep a share of their calls for those.
+# A marketplace's limit holds back NORMAL and LOW jobs: connectors keep a share of their calls for endings, which are
+# HIGH or CRITICAL.
 #
 # One row a ready job of a tenant that was looked at; one with nulls for a waiting tenant that has none ready; at least
 # one row for the slots alone.
 FIND: LiteralString = """
     WITH slots AS MATERIALIZED (
         SELECT least(g.max_admitted_jobs, i.slots) AS capacity, g.pause_time IS NOT NULL AS is_paused,
-               CASE WHEN g.rate_limit_time > now() THEN 1 ELSE 4 END AS last_priority
+               CASE WHEN g.rate_limit_time > now() THEN 2 ELSE 4 END AS last_priority
           FROM (SELECT coalesce(sum(slots), 0)::int AS slots FROM public.connector_instances
                  WHERE marketplace = %(marketplace)s AND expire_time > now() AND drain_time IS NULL) AS i
           LEFT JOIN public.marketplace_gates AS g ON g.marketplace = %(marketplace)s
@@ -81,7 +82,7 @@ FIND: LiteralString = """
                             ORDER BY l.sequence LIMIT 1) AS any_job
                         WHERE g.tenant_id = h.tenant_id AND g.marketplace = %(marketplace)s
                           AND (g.state = 'CONNECTED' OR q.priority = 1 AND g.connect_until > now())
-                          AND (q.priority = 1 OR (g.rate_limit_time > now()) IS NOT TRUE)
+                          AND (q.priority <= 2 OR (g.rate_limit_time > now()) IS NOT TRUE)
                           AND g.pause_time IS NULL OFFSET 0)
     ), shares AS MATERIALIZED (
         SELECT q.priority, q.clock, n.share, n.is_whole,
@@ -144,7 +145,7 @@ FIND: LiteralString = """
                  LIMIT greatest(least(s.share, room.account_room), 0)) AS o
            WHERE g.tenant_id = t.tenant_id AND g.marketplace = %(marketplace)s
              AND (g.state = 'CONNECTED' OR t.priority = 1 AND g.connect_until > now())
-             AND (t.priority = 1 OR (g.rate_limit_time > now()) IS NOT TRUE)
+             AND (t.priority <= 2 OR (g.rate_limit_time > now()) IS NOT TRUE)
              AND g.pause_time IS NULL
            ORDER BY o.sequence LIMIT s.share) AS j ON true"""
 

@@ -41,7 +41,7 @@ _FIND_DUE: LiteralString = """
                   ON t.marketplace = r.marketplace AND t.priority = r.priority AND t.tenant_id = g.tenant_id
                 LEFT JOIN public.marketplace_gates AS m ON m.marketplace = r.marketplace
                WHERE (g.state = 'CONNECTED' OR r.priority = 1 AND g.connect_until > now())
-                 AND (r.priority = 1 OR coalesce(greatest(g.rate_limit_time, m.rate_limit_time) <= now(), true))
+                 AND (r.priority <= 2 OR coalesce(greatest(g.rate_limit_time, m.rate_limit_time) <= now(), true))
                  AND g.pause_time IS NULL AND m.pause_time IS NULL),
         EXISTS (SELECT 1 FROM public.live_jobs
                  WHERE state = 'PENDING' AND next_time > queue_time AND next_time <= now()),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stoflow_connector_sdk import EffectOutcome, Rate, RateLimitedError, RateLimiter
+from stoflow_connector_sdk import EffectOutcome, Rate, RateLimitedError, RateLimiter, RateLimitScope
 from stoflow_connector_sdk.task import set_current_task
 from stoflow_connector_sdk.testing import make_task_context
 from stoflow_service_kit.clock import ManualClock
@@ -134,3 +134,26 @@ async def test_what_says_nothing_teaches_nothing() -> None:
     limiter.learn(1, 0, 0)
     limiter.learn(0, 10, 0)
     await limiter.acquire()
+
+
+@pytest.mark.parametrize(
+    ("account", "resource", "seconds", "scope"),
+    [
+        ("", "", 600, RateLimitScope.MARKETPLACE),
+        ("ann", "", 600, RateLimitScope.ACCOUNT),
+        ("", "orders", 600, RateLimitScope.JOB),
+        ("ann", "orders", 600, RateLimitScope.JOB),
+        ("", "", 20, RateLimitScope.JOB),
+    ],
+)
+async def test_refusal_says_whom_a_long_wait_holds_back(
+    account: str, resource: str, seconds: float, scope: RateLimitScope
+) -> None:
+    """The application's own limit holds back the marketplace, an account's the account; a resource's or a short one
+    the job alone.
+    """
+    limiter = RateLimiter(clock=ManualClock())
+    limiter.pause(seconds, account=account, resource=resource)
+    with pytest.raises(RateLimitedError) as caught:
+        await limiter.acquire("ann", resource="orders")
+    assert caught.value.scope is scope

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from stoflow_connector_sdk.errors import RateLimitedError
+from stoflow_connector_sdk.errors import RateLimitedError, RateLimitScope
 from stoflow_connector_sdk.http.rates import Counter, Rate, make_counter
 from stoflow_connector_sdk.http.transport import effect_so_far
 from stoflow_service_kit.clock import Clock, SystemClock
 
 CODE = "LOCAL_RATE_LIMIT"
 """Code of the errors raised here: nothing was sent, so the marketplace has none."""
+
+# From here on the orchestrator is told whom the limit holds back, so that it starts no other jobs in vain.
+LONG_WAIT_SECONDS = 30.0
 
 RatesByResource = Mapping[str, Sequence[Rate]]
 
@@ -92,14 +95,17 @@ class RateLimiter:
         while True:
             now = self._clock.monotonic()
             scopes = list(self._scopes(account, resource))
-            wait = max((scope.wait_seconds(now, ending=ending) for scope in scopes), default=0.0)
+            waits = [(scope.wait_seconds(now, ending=ending), holds_back) for scope, holds_back in scopes]
+            wait = max(seconds for seconds, _ in waits)
             if wait <= 0:
-                for scope in scopes:
+                for scope, _ in scopes:
                     for counter in scope.counters.values():
                         counter.take(now)
                 return
             if now + wait > deadline:
-                raise self._refusal(resource, wait)
+                raise self._refusal(
+                    resource, wait, max(holds_back for seconds, holds_back in waits if seconds == wait)
+                )
             await self._clock.sleep(wait)
 
     def pause(self, seconds: float, *, account: str = "", resource: str = "") -> None:
@@ -143,11 +149,12 @@ class RateLimiter:
             counter.take(self._clock.monotonic())
         counter.learn(self._clock.monotonic(), limit, remaining, reset_seconds)
 
-    def _scopes(self, account: str, resource: str) -> Iterator[_Scope]:
+    def _scopes(self, account: str, resource: str) -> Iterator[tuple[_Scope, RateLimitScope]]:
         for name in dict.fromkeys((resource, "")):
-            yield self._scope("", name)
+            # The limit of one resource says nothing of jobs that call others.
+            yield self._scope("", name), RateLimitScope.JOB if name else RateLimitScope.MARKETPLACE
             if account:
-                yield self._scope(account, name)
+                yield self._scope(account, name), RateLimitScope.JOB if name else RateLimitScope.ACCOUNT
 
     def _scope(self, account: str, resource: str) -> _Scope:
         if not account:
@@ -170,11 +177,13 @@ class RateLimiter:
         while len(self._accounts) > self._max_accounts:
             self._accounts.popitem(last=False)
 
-    def _refusal(self, resource: str, wait: float) -> RateLimitedError:
+    def _refusal(self, resource: str, wait: float, holds_back: RateLimitScope) -> RateLimitedError:
         until = (self._clock.now() + timedelta(seconds=wait)).isoformat(timespec="seconds")
         what = f"The limit of {resource}" if resource else "The limit"
         return RateLimitedError(
             f"{what} is used up until {until}; nothing was sent.",
+            # A short wait is over before anybody else would have been told of it.
+            scope=holds_back if wait >= LONG_WAIT_SECONDS else RateLimitScope.JOB,
             effect=effect_so_far(),
             code=CODE,
             retry_after_seconds=wait,

@@ -80,7 +80,19 @@ class AuthorizationBroker:
         )
         self._exchanges.add(running)
         running.add_done_callback(self._forget)
-        await asyncio.shield(running)
+        try:
+            await asyncio.shield(running)
+        except PermanentError:
+            # Refused because an earlier attempt, whose lease is gone, has exchanged it and saved.
+            if not await self._is_connected(task):
+                raise
+
+    async def _is_connected(self, task: TaskContext) -> bool:
+        try:
+            return await self.get_authorization(task) is None
+        except ConnectorError:
+            # The refusal itself says more than this.
+            return False
 
     async def close(self) -> None:
         """Lets exchanges that run come to their end."""

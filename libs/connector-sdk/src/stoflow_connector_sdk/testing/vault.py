@@ -114,7 +114,8 @@ class TokenVault:
 
     def _connect(self, pending: PendingAuthorization, request: pb.SaveCredentialsRequest) -> None:
         if not request.HasField("connected"):
-            pending.refusal = request.refused.message
+            # What another attempt has saved stays.
+            pending.refusal = None if pending.is_done else request.refused.message
             return
         connected = request.connected
         stored = self.accounts.get(request.account_id)

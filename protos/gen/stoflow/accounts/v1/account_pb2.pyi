@@ -190,7 +190,7 @@ class Account(_message.Message):
 
     @_builtins.property
     def rate_limit_end_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when the marketplace's limits hold all of the account's jobs back; absent when they do not."""
+        """Until when the marketplace's limits hold the account's NORMAL and LOW jobs back; absent when they do not."""
 
     def __init__(
         self,

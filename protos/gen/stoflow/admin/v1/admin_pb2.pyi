@@ -160,7 +160,7 @@ class MarketplaceQueues(_message.Message):
 
     @_builtins.property
     def rate_limit_end_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when the marketplace's limit of our application holds everything back; absent when it does not."""
+        """Until when the marketplace's limit of our application holds NORMAL and LOW jobs back; absent when it does not."""
 
     def __init__(
         self,

@@ -102,7 +102,7 @@ class _RateLimitScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateLi
     """Every job of the marketplace: the limit is our application's."""
 
 class RateLimitScope(_RateLimitScope, metaclass=_RateLimitScopeEnumTypeWrapper):
-    """Whom a marketplace's limit holds back."""
+    """Whose NORMAL and LOW jobs a marketplace's limit holds back."""
 
 RATE_LIMIT_SCOPE_UNSPECIFIED: RateLimitScope.ValueType  # 0
 """The job alone."""
