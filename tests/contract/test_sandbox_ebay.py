@@ -235,3 +235,26 @@ def test_orders_and_identity_conform(
     assert checker.report()["getOrders"] == {"200": 4, "400": 1}
     assert checker.report()["getOrder"] == {"200": 4}
     assert checker.report()["getUser"] == {"200": 1}
+
+
+def test_quotas_and_signing_keys_conform(
+    ebay: EbayClient, control: SandboxControl, checker: ContractChecker
+) -> None:
+    """What is left of the quotas, of the application and of a seller, and the key of notifications conform."""
+    username = ebay.seller.username
+    form = {"grant_type": "client_credentials", "scope": "https://api.ebay.com/oauth/api_scope"}
+    answer = ebay.http.post("/identity/v1/oauth2/token", data=form, auth=("app", "hush"))
+    application = {"Authorization": f"Bearer {answer.json()['access_token']}", "Accept-Language": "en-US"}
+    analytics = "/developer/analytics/v1_beta"
+    limits = ebay.http.get(f"{analytics}/rate_limit", headers=application).json()["rateLimits"]
+    (rate,) = next(one for one in limits if one["apiName"] == "inventory")["resources"][0]["rates"]
+    assert (rate["limit"], rate["timeWindow"]) == (2_000_000, 86_400)
+    assert ebay.call("GET", f"{analytics}/user_rate_limit").status_code == 204
+    control.set_quota("sell.inventory", 1, seller=username)
+    assert ebay.call("GET", f"{INVENTORY}/inventory_item").status_code == 200
+    assert ebay.call("GET", f"{INVENTORY}/inventory_item").status_code == 429
+    (limit,) = ebay.call("GET", f"{analytics}/user_rate_limit").json()["rateLimits"]
+    assert limit["resources"][0]["rates"][0]["remaining"] == 0
+    unknown = ebay.http.get("/commerce/notification/v1/public_key/none", headers=application)
+    assert unknown.json()["errors"][0]["errorId"] == 195001
+    assert checker.report()["getUserRateLimits"] == {"200": 1, "204": 1}

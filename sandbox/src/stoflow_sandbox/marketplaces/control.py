@@ -191,6 +191,31 @@ class SandboxControl:
         counts: dict[str, dict[str, int]] = self.state(seller)["sellers"][seller]["created"]
         return counts
 
+    def set_redirect(self, ru_name: str, url: str) -> None:
+        """Say where eBay sends sellers after a consent that was asked for with this RuName."""
+        self._do(_Ask("POST", "redirects", {"ru_name": ru_name, "url": url}))
+
+    def set_quota(self, api: str, limit: int, **options: Any) -> None:
+        """Give an application (client_id) or a seller another quota at eBay; options: used, window_seconds."""
+        self._do(_Ask("POST", "quotas", {"api": api, "limit": limit} | options))
+
+    def notify(self, url: str, topic: str, seller: str, **options: Any) -> JsonObject:
+        """Send a signed notification of eBay; options: order_id, notification_id, signature. Returns status."""
+        return self._do(
+            _Ask(
+                "POST",
+                "notifications",
+                {"url": url, "topic": topic, "seller": seller} | options,
+                wait_seconds=WAIT_MARGIN_SECONDS,
+            )
+        )
+
+    def challenge(self, url: str, endpoint: str, verification_token: str) -> bool:
+        """Ask a receiver of eBay's notifications for the verification token; returns whether it knows it."""
+        fields = {"url": url, "endpoint": endpoint, "verification_token": verification_token}
+        asked = _Ask("POST", "challenges", fields, wait_seconds=WAIT_MARGIN_SECONDS)
+        return bool((self._do(asked))["passed"])
+
     def place_order(self, username: str, listing_id: str, **options: Any) -> JsonObject:
         """Let a buyer buy from a live eBay listing; options are quantity, buyer, payment. Returns the order."""
         return self._do(_Ask("POST", f"sellers/{username}/orders", {"listing_id": listing_id} | options))
@@ -297,6 +322,31 @@ class AsyncSandboxControl:
         """Return the numbers ever created: {"offers": {sku: n}, "listings": {sku: n}}."""
         counts: dict[str, dict[str, int]] = (await self.state(seller))["sellers"][seller]["created"]
         return counts
+
+    async def set_redirect(self, ru_name: str, url: str) -> None:
+        """Say where eBay sends sellers after a consent that was asked for with this RuName."""
+        await self._do(_Ask("POST", "redirects", {"ru_name": ru_name, "url": url}))
+
+    async def set_quota(self, api: str, limit: int, **options: Any) -> None:
+        """Give an application (client_id) or a seller another quota at eBay; options: used, window_seconds."""
+        await self._do(_Ask("POST", "quotas", {"api": api, "limit": limit} | options))
+
+    async def notify(self, url: str, topic: str, seller: str, **options: Any) -> JsonObject:
+        """Send a signed notification of eBay; options: order_id, notification_id, signature. Returns status."""
+        return await self._do(
+            _Ask(
+                "POST",
+                "notifications",
+                {"url": url, "topic": topic, "seller": seller} | options,
+                wait_seconds=WAIT_MARGIN_SECONDS,
+            )
+        )
+
+    async def challenge(self, url: str, endpoint: str, verification_token: str) -> bool:
+        """Ask a receiver of eBay's notifications for the verification token; returns whether it knows it."""
+        fields = {"url": url, "endpoint": endpoint, "verification_token": verification_token}
+        asked = _Ask("POST", "challenges", fields, wait_seconds=WAIT_MARGIN_SECONDS)
+        return bool((await self._do(asked))["passed"])
 
     async def place_order(self, username: str, listing_id: str, **options: Any) -> JsonObject:
         """Let a buyer buy from a live eBay listing; options are quantity, buyer, payment. Returns the order."""

@@ -13,7 +13,7 @@ from stoflow_sandbox.marketplaces.ebay.headers import header_problems, read_page
 from stoflow_sandbox.marketplaces.ebay.pictures import PictureError, read_picture
 from stoflow_sandbox.marketplaces.ebay.sellers import SeedError, seed_seller
 from stoflow_sandbox.marketplaces.ebay.shapes import ITEM, OFFER, conform
-from stoflow_sandbox.marketplaces.ebay.state import World, seller_from_json, seller_to_json
+from stoflow_sandbox.marketplaces.ebay.state import Code, World, seller_from_json, seller_to_json
 from stoflow_sandbox.marketplaces.exchange import Call, Reply
 from tests.unit.stoflow_sandbox.marketplaces.ebay_seller import NOW, Shop, error_ids, jpeg
 
@@ -75,7 +75,7 @@ def test_refresh_token_belongs_to_its_application(shop: Shop) -> None:
 
 def test_code_is_exchanged_once(shop: Shop) -> None:
     """An authorization code gives both tokens the first time and invalid_grant the second."""
-    shop.world.codes["code"] = ("ann", [oauth.SCOPE])
+    shop.world.codes["code"] = Code("ann", [oauth.SCOPE], "RuName", NOW + 1)
     call = token_call(grant_type="authorization_code", code="code", redirect_uri="RuName")
 
     content = oauth.issue_token(shop.world, call, NOW).content

@@ -15,10 +15,12 @@ from stoflow_sandbox.marketplaces.control_routes import (
     FaultRoutes,
     LogRoutes,
 )
+from stoflow_sandbox.marketplaces.ebay.consent import ConsentPage
 from stoflow_sandbox.marketplaces.ebay.control_routes import EbayControlRoutes
 from stoflow_sandbox.marketplaces.ebay.marketplace import EbayMarketplace
 from stoflow_sandbox.marketplaces.ebay.order_control import OrderControlRoutes
 from stoflow_sandbox.marketplaces.ebay.pages import Pages
+from stoflow_sandbox.marketplaces.ebay.platform_control import PlatformControlRoutes
 from stoflow_sandbox.marketplaces.ebay.state import World
 from stoflow_sandbox.marketplaces.ebay.store import FolderStore, MemoryStore
 from stoflow_sandbox.marketplaces.fault_book import FaultBook
@@ -26,7 +28,7 @@ from stoflow_sandbox.marketplaces.gateway import Gateway
 from stoflow_sandbox.marketplaces.request_log import RequestLog
 from stoflow_sandbox.marketplaces.settings import SandboxSettings
 
-BESIDE = ("/_sandbox/", "/itm/", "/images/")
+BESIDE = ("/_sandbox/", "/itm/", "/images/", "/oauth2/authorize")
 
 
 def make_app(settings: SandboxSettings) -> ASGIApp:
@@ -55,6 +57,8 @@ def make_app(settings: SandboxSettings) -> ASGIApp:
         *ClockRoutes(clock, "ebay").routes(),
         *EbayControlRoutes(marketplace).routes(),
         *OrderControlRoutes(marketplace).routes(),
+        *PlatformControlRoutes(marketplace).routes(),
+        *ConsentPage(marketplace).routes(),
         *Pages(marketplace).routes(),
     ]
     beside = Starlette(routes=routes, lifespan=lifespan, exception_handlers=CONTROL_EXCEPTION_HANDLERS)

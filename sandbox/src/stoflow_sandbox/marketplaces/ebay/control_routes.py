@@ -24,10 +24,10 @@ from starlette.routing import Route
 from stoflow_sandbox.marketplaces.control_routes import ControlError, read_object
 from stoflow_sandbox.marketplaces.ebay.items import item_view
 from stoflow_sandbox.marketplaces.ebay.marketplace import EbayMarketplace
-from stoflow_sandbox.marketplaces.ebay.oauth import USER_SCOPES
+from stoflow_sandbox.marketplaces.ebay.oauth import CODE_SECONDS, USER_SCOPES
 from stoflow_sandbox.marketplaces.ebay.offers import offer_view
 from stoflow_sandbox.marketplaces.ebay.sellers import SeedError, forget_seller, seed_seller, seller_view
-from stoflow_sandbox.marketplaces.ebay.state import Listing, Seller
+from stoflow_sandbox.marketplaces.ebay.state import Code, Listing, Seller
 
 
 class EbayControlRoutes:
@@ -77,7 +77,8 @@ class EbayControlRoutes:
         seller = self._seller(request.path_params["username"])
         scopes = (await read_object(request)).get("scopes", USER_SCOPES)
         code = f"v^1.1#i^1#{secrets.token_urlsafe(24)}"
-        self._world.codes[code] = (seller.username, list(scopes))
+        expires = self._marketplace.clock.now() + CODE_SECONDS
+        self._world.codes[code] = Code(seller.username, list(scopes), None, expires)
         return JSONResponse({"code": code}, 201)
 
     async def revoke(self, request: Request) -> Response:
@@ -113,6 +114,7 @@ class EbayControlRoutes:
 
 def seller_state(seller: Seller) -> dict[str, Any]:
     return {
+        "user_id": seller.user_id,
         "items": {sku: item_view(seller, sku, item) for sku, item in seller.items.items()},
         "offers": {offer_id: offer_view(seller, offer) for offer_id, offer in seller.offers.items()},
         "listings": {key: listing_view(seller, listing) for key, listing in seller.listings.items()},

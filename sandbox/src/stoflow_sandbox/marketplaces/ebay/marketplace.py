@@ -13,8 +13,10 @@ from stoflow_sandbox.marketplaces.ebay.context import Context
 from stoflow_sandbox.marketplaces.ebay.errors import ebay_error, refuse, system_error_id
 from stoflow_sandbox.marketplaces.ebay.headers import header_problems
 from stoflow_sandbox.marketplaces.ebay.images import create_image, is_over_media_rate
+from stoflow_sandbox.marketplaces.ebay.notifications import Notary
 from stoflow_sandbox.marketplaces.ebay.oauth import find_token, issue_token, refuse_token
 from stoflow_sandbox.marketplaces.ebay.pictures import SIZE_LIMIT_BYTES, PictureError, read_picture
+from stoflow_sandbox.marketplaces.ebay.quotas import Quotas
 from stoflow_sandbox.marketplaces.ebay.routes import (
     Operation,
     PublicRequest,
@@ -40,6 +42,8 @@ class EbayMarketplace:
         self.store = store
         self.clock = clock
         self._allow_http_image_urls = allow_http_image_urls
+        self.quotas = Quotas()
+        self.notary = Notary()
 
     def identify(self, call: Call) -> Subject:
         if call.path == TOKEN_PATH:
@@ -85,8 +89,12 @@ class EbayMarketplace:
         token = find_token(self.world, call)
         if refused := refuse_token(token, operation.scopes, now, call.path):
             return refused
+        if token and not self.quotas.take(token.client_id, token.username, call.path, now):
+            return refuse(429, ebay_error(2001))
         if operation.public_rule is not None:
-            return operation.public_rule(PublicRequest(call, path))
+            client_id = token.client_id if token else ""
+            request = PublicRequest(call, path, client_id, self.quotas, self.notary, now)
+            return operation.public_rule(request)
         seller = self.world.sellers.get((token.username if token else None) or "")
         if seller is None:
             # An application's own token has no seller to act for.
@@ -107,7 +115,7 @@ class EbayMarketplace:
             )
             if problems:
                 return refuse(400, *problems)
-        return operation.seller_rule(Request(call, path, seller, context))
+        return operation.seller_rule(Request(call, path, seller, context, self.quotas))
 
     def _keep(self, reply: Reply, seller: Seller | None) -> None:
         for effect in reply.effects:

@@ -39,6 +39,8 @@ USER_SCOPES = [
         )
     ),
 ]
+# "expires_in" beside the code at the redirect address.
+CODE_SECONDS = 299
 REFRESH_TOKEN_SECONDS = 47_304_000
 APPLICATION_TOKEN_SECONDS = 7_200
 
@@ -61,11 +63,12 @@ def issue_token(world: World, call: Call, now: float) -> Reply:
     """Answer POST /identity/v1/oauth2/token, in OAuth's own error shape."""
     try:
         client_id = _authenticate(world, call)
-        grant = _grant(world, client_id, call.form)
+        grant = _grant(world, client_id, call.form, now)
     except _GrantError as error:
         return error.reply
     token = f"v^1.1#i^1#{secrets.token_urlsafe(48)}"
-    world.tokens[token] = AccessToken(grant.username, grant.scopes, now + grant.lifetime_seconds)
+    expires = now + grant.lifetime_seconds
+    world.tokens[token] = AccessToken(grant.username, grant.scopes, expires, client_id)
     content = {
         "access_token": token,
         "expires_in": grant.lifetime_seconds,
@@ -92,13 +95,13 @@ def _authenticate(world: World, call: Call) -> str:
     return client_id
 
 
-def _grant(world: World, client_id: str, form: dict[str, str]) -> _Grant:
+def _grant(world: World, client_id: str, form: dict[str, str], now: float) -> _Grant:
     scopes = form.get("scope", "").split()
     match form.get("grant_type"):
         case "refresh_token":
             return _refresh(world, client_id, form.get("refresh_token", ""), scopes)
         case "authorization_code":
-            return _exchange(world, client_id, form.get("code", ""))
+            return _exchange(world, client_id, form, now)
         case "client_credentials":
             # Applications may only have the public scope.
             if not scopes or set(scopes) - PUBLIC:
@@ -123,16 +126,22 @@ def _refresh(world: World, client_id: str, refresh_token: str, scopes: list[str]
     raise _GrantError(400, "invalid_grant", description)
 
 
-def _exchange(world: World, client_id: str, code: str) -> _Grant:
-    username, scopes = world.codes.get(code, ("", []))
-    seller = world.sellers.get(username)
-    if seller is None or seller.client_id != client_id:
+def _exchange(world: World, client_id: str, form: dict[str, str], now: float) -> _Grant:
+    code = form.get("code", "")
+    found = world.codes.get(code)
+    seller = None if found is None else world.sellers.get(found.username)
+    is_good = (
+        found is not None
+        and found.expires_time > now
+        and found.redirect_uri in (None, form.get("redirect_uri"))
+    )
+    if found is None or seller is None or not is_good or seller.client_id != client_id:
         description = "the provided authorization grant code is invalid or was issued to another client"
         raise _GrantError(400, "invalid_grant", description)
     del world.codes[code]
     refresh_token = f"v^1.1#r^1#{secrets.token_urlsafe(32)}"
-    seller.refresh_tokens[refresh_token] = scopes
-    return _Grant(username, frozenset(scopes), seller.access_token_seconds, refresh_token)
+    seller.refresh_tokens[refresh_token] = found.scopes
+    return _Grant(seller.username, frozenset(found.scopes), seller.access_token_seconds, refresh_token)
 
 
 def _invalid_scope() -> _GrantError:

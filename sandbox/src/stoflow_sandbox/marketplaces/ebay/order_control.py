@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stoflow_sandbox.marketplaces.control_routes import ControlError, read_object
+from stoflow_sandbox.marketplaces.control_routes import ControlError
 from stoflow_sandbox.marketplaces.ebay.context import Context
 from stoflow_sandbox.marketplaces.ebay.marketplace import EbayMarketplace
 from stoflow_sandbox.marketplaces.ebay.orders import (
@@ -26,7 +26,8 @@ from stoflow_sandbox.marketplaces.ebay.orders import (
     order_view,
     place_order,
 )
-from stoflow_sandbox.marketplaces.ebay.shapes import conform, one_of
+from stoflow_sandbox.marketplaces.ebay.platform_control import read_fields
+from stoflow_sandbox.marketplaces.ebay.shapes import one_of
 from stoflow_sandbox.marketplaces.ebay.state import Order, Seller
 
 _PAYMENTS = one_of("FAILED", "FULLY_REFUNDED", "PAID", "PARTIALLY_REFUNDED", "PENDING")
@@ -54,7 +55,7 @@ class OrderControlRoutes:
 
     async def place(self, request: Request) -> Response:
         seller, context = self._subject(request)
-        asked = await _read(request, _PURCHASE)
+        asked = await read_fields(request, _PURCHASE)
         try:
             order, _ = place_order(
                 seller,
@@ -73,7 +74,7 @@ class OrderControlRoutes:
         order = seller.orders.get(request.path_params["order_id"])
         if order is None:
             raise ControlError(404, [f"no order {request.path_params['order_id']}"])
-        asked = await _read(request, _CHANGE)
+        asked = await read_fields(request, _CHANGE)
         if "cancellation" in asked:
             counts = asked.get("counts_as_change", True)
             cancel_order(order, asked["cancellation"], counts_as_change=counts, context=context)
@@ -95,13 +96,3 @@ class OrderControlRoutes:
         self._marketplace.store.save(self._marketplace.world, seller)
         view = order_view(seller, order, is_listed=False)
         return JSONResponse(view, status)
-
-
-async def _read(request: Request, shape: dict[str, Any]) -> dict[str, Any]:
-    body = await read_object(request)
-    fields, problems = conform(body, shape)
-    violations = [parameter["value"] for problem in problems for parameter in problem["parameters"]]
-    violations += [f"{name}: unknown field" for name in sorted(body.keys() - shape.keys())]
-    if violations:
-        raise ControlError(400, violations)
-    return fields

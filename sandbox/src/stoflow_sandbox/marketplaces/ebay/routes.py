@@ -18,6 +18,7 @@ from stoflow_sandbox.marketplaces.ebay import (
 from stoflow_sandbox.marketplaces.ebay.context import Context
 from stoflow_sandbox.marketplaces.ebay.errors import ebay_error, refuse
 from stoflow_sandbox.marketplaces.ebay.headers import content_locale, page_links, read_page
+from stoflow_sandbox.marketplaces.ebay.notifications import Notary
 from stoflow_sandbox.marketplaces.ebay.oauth import (
     ACCOUNT,
     ACCOUNT_READ,
@@ -29,6 +30,7 @@ from stoflow_sandbox.marketplaces.ebay.oauth import (
     METADATA,
     PUBLIC,
 )
+from stoflow_sandbox.marketplaces.ebay.quotas import Quotas
 from stoflow_sandbox.marketplaces.ebay.state import Seller
 from stoflow_sandbox.marketplaces.exchange import Call, Reply
 
@@ -41,6 +43,7 @@ class Request:
     path: dict[str, str]
     seller: Seller
     context: Context
+    quotas: Quotas
 
     @property
     def locale(self) -> str:
@@ -53,6 +56,10 @@ class PublicRequest:
 
     call: Call
     path: dict[str, str]
+    client_id: str
+    quotas: Quotas
+    notary: Notary
+    now: float
 
 
 SellerRule = Callable[[Request], Reply]
@@ -263,6 +270,27 @@ def _selling() -> list[Operation]:
             "getUser", "GET", "/commerce/identity/v1/user", IDENTITY,
             lambda request: users.get_user(request.seller),
         ),
+        Operation(
+            "getUserRateLimits", "GET", "/developer/analytics/v1_beta/user_rate_limit", INVENTORY_READ,
+            lambda request: request.quotas.show(
+                "user", request.seller.username, request.call.parameters, request.context.now
+            ),
+        ),
+    ]  # fmt: skip
+
+
+def _application() -> list[Operation]:
+    return [
+        Operation(
+            "getRateLimits", "GET", "/developer/analytics/v1_beta/rate_limit", PUBLIC,
+            public_rule=lambda request: request.quotas.show(
+                "app", request.client_id, request.call.parameters, request.now
+            ),
+        ),
+        Operation(
+            "getPublicKey", "GET", "/commerce/notification/v1/public_key/{key_id}", PUBLIC,
+            public_rule=lambda request: request.notary.show_key(request.path["key_id"]),
+        ),
     ]  # fmt: skip
 
 
@@ -297,7 +325,15 @@ def _reference() -> list[Operation]:
     ]  # fmt: skip
 
 
-OPERATIONS = (*_inventory(), *_locations(), *_media(), *_account(), *_selling(), *_reference())
+OPERATIONS = (
+    *_inventory(),
+    *_locations(),
+    *_media(),
+    *_account(),
+    *_selling(),
+    *_application(),
+    *_reference(),
+)
 
 
 def find_operation(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:

@@ -105,7 +105,7 @@ def forget_seller(world: World, username: str) -> None:
     if world.sellers.pop(username, None) is None:
         return
     world.tokens = {key: token for key, token in world.tokens.items() if token.username != username}
-    world.codes = {code: owner for code, owner in world.codes.items() if owner[0] != username}
+    world.codes = {code: owner for code, owner in world.codes.items() if owner.username != username}
     for table in (world.listing_sellers, world.image_sellers):
         for key in [key for key, owner in table.items() if owner == username]:
             del table[key]

@@ -137,6 +137,17 @@ class AccessToken:
     username: str | None
     scopes: frozenset[str]
     expires_time: float
+    client_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a seller's consent gave; `redirect_uri` None fits any."""
+
+    username: str
+    scopes: list[str]
+    redirect_uri: str | None
+    expires_time: float
 
 
 @dataclass(slots=True)
@@ -166,7 +177,9 @@ class World:
     clients: dict[str, str] = field(default_factory=dict)
     sellers: dict[str, Seller] = field(default_factory=dict)
     tokens: dict[str, AccessToken] = field(default_factory=dict)
-    codes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    codes: dict[str, Code] = field(default_factory=dict)
+    # What applications have registered under a RuName: where eBay sends sellers after their consent.
+    redirects: dict[str, str] = field(default_factory=dict)
     listing_sellers: dict[str, str] = field(default_factory=dict)
     image_sellers: dict[str, str] = field(default_factory=dict)
     ids: Ids = field(default_factory=Ids)
