@@ -37,9 +37,9 @@ async def test_recorded_publish_obeys_the_documents(
     await publishing.until("publish_offer")
     judged, violations = check_recorded(record, fresh_checker)
     assert violations == []
-    # Two tokens, eight looks before the first write; three images, the item and what it was before, the offer, its
-    # state, the publication.
-    assert judged == 18
+    # Two tokens, two kinds of quotas, eight looks before the first write; three images, the item and what it was
+    # before, the offer, its state, the publication.
+    assert judged == 20
     text = record.read_text()
     assert publishing.tokens.token not in text
     assert publishing.seller.refresh_token not in text

@@ -2,10 +2,12 @@
 
 import asyncio
 import base64
+import contextvars
 from typing import Final
 
 from stoflow_connector_ebay.clients.caller import answer_error, malformed, read_object, read_text
 from stoflow_connector_sdk import MarketplaceHttpClient
+from stoflow_connector_sdk.redaction import known_secrets
 from stoflow_service_kit.clock import Clock, SystemClock
 
 _PATH: Final = "/identity/v1/oauth2/token"
@@ -42,7 +44,11 @@ class ApplicationTokens:
         """
         async with self._lock:
             if not self._token or self._token == refused or self._clock.monotonic() >= self._ends_at:
-                await self._renew()
+                # In a context without a task: this POST is none of its effects, and who waits need not hold its lease.
+                renewing = asyncio.get_running_loop().create_task(
+                    self._renew(), context=contextvars.Context()
+                )
+                await asyncio.shield(renewing)
             return self._token
 
     async def _renew(self) -> None:
@@ -64,4 +70,5 @@ class ApplicationTokens:
         if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or lifetime <= 0:
             raise malformed(response, _OPERATION, "no expires_in")
         self._token = read_text(content, "access_token", response, _OPERATION)
+        known_secrets.add(self._token)
         self._ends_at = asked + lifetime - _MARGIN_SECONDS

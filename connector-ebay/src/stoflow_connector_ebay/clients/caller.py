@@ -37,11 +37,11 @@ class EbayCaller:
         requires: str,
         params: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        """Reads; returns the JSON object of the answer, which has the field `requires`."""
+        """Reads; returns the JSON object of the answer, which has the field `requires` if one is named."""
         response = await self._send(seller, "GET", path, operation, params=params)
         content = read_object(response, operation)
         # An empty object with status 200 must not pass for "there is nothing".
-        if requires not in content:
+        if requires and requires not in content:
             raise malformed(response, operation, f"no {requires}")
         return content
 

@@ -1,8 +1,10 @@
 """eBay's OAuth token endpoint; no document of the API describes it, so RFC 6749 and eBay's guide do."""
 
 import base64
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
 import httpx
 
@@ -17,7 +19,8 @@ from stoflow_connector_sdk import (
 from stoflow_service_kit.clock import Clock, SystemClock
 
 _PATH = "/identity/v1/oauth2/token"
-_OPERATION = "refresh the access token"
+_REFRESH = "refresh the access token"
+_EXCHANGE = "exchange the authorization code"
 # The seller's consent is worth nothing any more; any other refusal is about this application.
 _CONSENT_LOST: Final = "invalid_grant"
 # Wrong application credentials are repaired by an operator, not by the next second's attempt.
@@ -25,7 +28,7 @@ _CONFIGURATION_RETRY_SECONDS = 300.0
 
 
 class OAuthClient:
-    """Refreshes sellers' tokens with the application's own credentials."""
+    """Gets sellers' tokens with the application's own credentials."""
 
     def __init__(
         self,
@@ -48,6 +51,35 @@ class OAuthClient:
             RetryableError: eBay did not answer, not sensibly, or refuses this application.
             RateLimitedError: Too many refreshes.
         """
+        tokens, _ = await self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token}, _REFRESH)
+        return tokens
+
+    async def exchange(self, code: str, ru_name: str) -> RefreshedTokens:
+        """Exchanges an authorization code, once: eBay takes it only once.
+
+        Args:
+            code: As eBay gave it to the seller's browser, URL-decoded or not.
+            ru_name: eBay's name of the redirect address, with which the consent was asked for.
+
+        Raises:
+            AuthRequiredError: The code is used up, over, or another application's.
+            RetryableError: eBay did not answer, not sensibly, or refuses this application.
+            RateLimitedError: Too many exchanges.
+        """
+        # A decoded code has a "^" in it, which no encoded one has.
+        plain = code if "^" in code else unquote(code)
+        form = {"grant_type": "authorization_code", "code": plain, "redirect_uri": ru_name}
+        tokens, content = await self._ask(form, _EXCHANGE)
+        refresh_token = content.get("refresh_token")
+        if not isinstance(refresh_token, str) or not refresh_token:
+            raise RetryableError(
+                "eBay's answer to the exchange has no refresh_token.", code="MALFORMED_ANSWER"
+            )
+        return RefreshedTokens(tokens.access_token, tokens.expire_time, refresh_token)
+
+    async def _ask(
+        self, form: Mapping[str, str], operation: str
+    ) -> tuple[RefreshedTokens, Mapping[str, Any]]:
         asked = self._clock.now()
         response = await self._http.request(
             "POST",
@@ -57,39 +89,40 @@ class OAuthClient:
                 "accept-language": "en-US",
                 "authorization": f"Basic {self._basic}",
             },
-            data={"grant_type": "refresh_token", "refresh_token": refresh_token},
+            data=form,
         )
         if not response.is_success:
-            raise _refusal(response)
-        content = read_object(response, _OPERATION)
+            raise _refusal(response, operation)
+        content = read_object(response, operation)
         lifetime = content.get("expires_in")
         if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or lifetime <= 0:
-            raise malformed(response, _OPERATION, "no expires_in")
-        return RefreshedTokens(
-            access_token=read_text(content, "access_token", response, _OPERATION),
+            raise malformed(response, operation, "no expires_in")
+        tokens = RefreshedTokens(
+            access_token=read_text(content, "access_token", response, operation),
             expire_time=_later(asked, lifetime),
         )
+        return tokens, content
 
 
-def _refusal(response: httpx.Response) -> Exception:
+def _refusal(response: httpx.Response, operation: str) -> Exception:
     if response.status_code == 429 or response.status_code >= 500:
-        return answer_error(response, _OPERATION)
+        return answer_error(response, operation)
     try:
-        content = read_object(response, _OPERATION)
+        content = read_object(response, operation)
     except RetryableError as error:
         return error
     code = str(content.get("error") or f"HTTP_{response.status_code}")
     reason = str(content.get("error_description") or "no reason given")
     if code == _CONSENT_LOST:
         return AuthRequiredError(
-            f"eBay refused to {_OPERATION}: {reason}. The seller must connect the account again.",
+            f"eBay refused to {operation}: {reason}. The seller must connect the account again.",
             effect=effect_after(response.request),
             code=code,
             http_status=response.status_code,
             raw_body=response.content,
         )
     return RetryableError(
-        f"eBay refused this application when asked to {_OPERATION}: {code}, {reason}. "
+        f"eBay refused this application when asked to {operation}: {code}, {reason}. "
         "Check EBAY_CLIENT_ID and EBAY_CLIENT_SECRET.",
         effect=effect_after(response.request),
         code=code,
