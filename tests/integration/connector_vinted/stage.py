@@ -55,6 +55,8 @@ class Stage:
     stubs: Stubs
     control: AsyncVintedSandboxControl
     count: int = 0
+    # Of every replica, beside or in place of the usual ones.
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def image_origin(self) -> str:
@@ -73,6 +75,7 @@ class Stage:
             "VINTED_PACE_SECONDS": "0",
             "VINTED_CALL_TIMEOUT_SECONDS": f"{CALL_TIMEOUT_SECONDS:g}",
             "VINTED_SETTLE_SECONDS": f"{SETTLE_SECONDS:g}",
+            **self.settings,
             **settings,
         }
         command = [sys.executable, "-m", "stoflow_connector_vinted"]
