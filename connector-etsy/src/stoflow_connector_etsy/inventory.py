@@ -7,7 +7,7 @@ updateListingInventory replaces everything, so what it is not told is lost: vari
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from stoflow_connector_etsy.listing_terms import ListingTerms, require_none
+from stoflow_connector_etsy.listing_terms import ListingTerms, refusal
 from stoflow_connector_etsy.price import decimal_price, money_decimal
 from stoflow_connector_sdk import Violation
 
@@ -82,7 +82,7 @@ def _apply_to_variations(products: Sequence[Json], terms: ListingTerms, varying:
             f"the listing has variations, their {' and '.join(own)} differ, and none has the SKU "
             f"{terms.content.sku}: give one of them that SKU at Etsy"
         )
-        require_none([Violation("product.content.sku", text)], "The listing cannot be updated")
+        raise refusal([Violation("product.content.sku", text)], "The listing cannot be updated")
     for product in products:
         _apply(product, terms, shared)
     for product in ours:

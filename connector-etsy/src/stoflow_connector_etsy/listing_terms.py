@@ -86,12 +86,17 @@ def require_none(violations: Sequence[Violation], what: str) -> None:
         PermanentError: With every violation.
     """
     if violations:
-        raise PermanentError(
-            f"{what}: {'; '.join(entry.description for entry in violations)}.",
-            violations=violations,
-            effect=EffectOutcome.NOT_SENT,
-            code="LISTING_TERMS_INVALID",
-        )
+        raise refusal(violations, what)
+
+
+def refusal(violations: Sequence[Violation], what: str) -> PermanentError:
+    """Returns the error for terms of which nothing was sent."""
+    return PermanentError(
+        f"{what}: {'; '.join(entry.description for entry in violations)}.",
+        violations=violations,
+        effect=EffectOutcome.NOT_SENT,
+        code="LISTING_TERMS_INVALID",
+    )
 
 
 def _tags(content: product_pb2.ProductContent) -> list[str]:

@@ -7,7 +7,7 @@ from stoflow_connector_etsy.clients.listing import EtsyListing
 from stoflow_connector_etsy.clients.listings import ListingsClient
 from stoflow_connector_etsy.clients.seller import Seller
 from stoflow_connector_etsy.inventory import merged_inventory, writable
-from stoflow_connector_etsy.listing_terms import ListingTerms, require_none
+from stoflow_connector_etsy.listing_terms import ListingTerms, refusal
 from stoflow_connector_etsy.mapping import listing_texts
 from stoflow_connector_etsy.notes import noted_pictures, picture_notes, with_notes
 from stoflow_connector_etsy.services.listing_finder import ListingFinder
@@ -38,8 +38,7 @@ class EtsyUpdateService:
         listing = await self._finder.find(seller, task)
         if listing is None:
             text = f"Etsy has no listing of SKU {terms.content.sku} in this shop; publish the product first"
-            require_none([Violation("product.content.sku", text)], "There is nothing to update")
-            raise AssertionError("unreachable")
+            raise refusal([Violation("product.content.sku", text)], "There is nothing to update")
         if not terms.is_available:
             listing = await self._take_off(seller, listing)
         elif listing.state != "sold_out":
