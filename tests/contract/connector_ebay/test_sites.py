@@ -93,6 +93,19 @@ async def test_price_of_one_site_is_its_own(on_two: Publishing) -> None:
     assert listing(on_two, FR)["price"]["value"] == "15.00"
 
 
+async def test_older_count_of_one_site_does_not_set_the_stock_back(on_two: Publishing) -> None:
+    """A job that carries an older stock than another site brought changes its own offer and not the shared item."""
+    on_two.change(stock_quantity=5)
+    older = on_two.product
+    on_two.change(stock_quantity=1)
+    await on_two.run("update", DE)
+    on_two.product = older
+    await on_two.run("update", FR)
+    shipped = on_two.state()["items"][on_two.sku]["availability"]["shipToLocationAvailability"]
+    assert shipped["quantity"] == 1
+    assert (listing(on_two, DE)["quantity"], listing(on_two, FR)["quantity"]) == (1, 1)
+
+
 async def test_update_of_the_second_site_writes_the_item_once(on_two: Publishing, judge: Judge) -> None:
     """What one site's update brought to the shared item the other site's does not write again."""
     on_two.change(title="Newer", description="Light linen dress.")

@@ -100,8 +100,10 @@ class EbayUpdateService:
         if task.input.get("quantity"):
             quantity = terms.content.stock_quantity
             offer["availableQuantity"] = quantity
-            # What buyers can buy is the smaller of the item's and the offer's.
-            change["shipToLocationAvailability"] = {"quantity": quantity}
+            # What buyers can buy is the smaller of the item's and the offer's; the item's is all sites', and one of
+            # them may have brought a newer count to it.
+            if not known.is_newer_than(task.product.version):
+                change["shipToLocationAvailability"] = {"quantity": quantity}
         try:
             await self._inventory.update_price_quantity(seller, change)
         except EbayRefusedError as error:
