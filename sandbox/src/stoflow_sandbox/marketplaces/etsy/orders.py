@@ -38,38 +38,43 @@ def place_order(
         violations.append("lines: at least one is required")
     if violations:
         raise OrderError(violations)
-    transactions = []
-    for listing, product, quantity in bought:
-        offering = product["offerings"][0]
-        if not is_phantom:
-            offering["quantity"] -= quantity
-            if listing.quantity == 0:
-                listing.state, listing.state_time = "sold_out", context.now
-            listing.updated_time = context.now
-        transactions.append(
-            {
-                "transaction_id": context.ids.next("transaction"),
-                "listing_id": listing.listing_id,
-                "product_id": product["product_id"],
-                "sku": product["sku"],
-                "title": listing.fields["title"],
-                "quantity": quantity,
-                "price_minor": offering["price_minor"],
-                "listing_image_id": next(iter(listing.image_ids), None),
-            }
-        )
+    if not is_phantom:
+        for listing, product, quantity in bought:
+            _take_stock(listing, product, quantity, context)
     receipt = Receipt(
         receipt_id=context.ids.next("receipt"),
         status="paid" if is_paid else "payment processing",
         created_time=context.now,
         updated_time=context.now,
         buyer_user_id=BUYER_USER_ID,
-        transactions=transactions,
+        transactions=[_transaction(*line, context) for line in bought],
         is_paid=is_paid,
         is_phantom=is_phantom,
     )
     seller.receipts[receipt.receipt_id] = receipt
     return receipt
+
+
+def _take_stock(listing: Listing, product: dict[str, Any], quantity: int, context: Context) -> None:
+    product["offerings"][0]["quantity"] -= quantity
+    if listing.quantity == 0:
+        listing.state, listing.state_time = "sold_out", context.now
+    listing.updated_time = context.now
+
+
+def _transaction(
+    listing: Listing, product: dict[str, Any], quantity: int, context: Context
+) -> dict[str, Any]:
+    return {
+        "transaction_id": context.ids.next("transaction"),
+        "listing_id": listing.listing_id,
+        "product_id": product["product_id"],
+        "sku": product["sku"],
+        "title": listing.fields["title"],
+        "quantity": quantity,
+        "price_minor": product["offerings"][0]["price_minor"],
+        "listing_image_id": next(iter(listing.image_ids), None),
+    }
 
 
 def _find(seller: Seller, line: dict[str, Any], violations: list[str]) -> tuple[Listing, dict[str, Any], int]:

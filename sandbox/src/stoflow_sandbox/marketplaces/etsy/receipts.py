@@ -141,16 +141,17 @@ def receipt_view(seller: Seller, receipt: Receipt) -> dict[str, Any]:
         "gift_sender": "",
         "shipments": receipt.shipments,
         "transactions": [transaction_view(seller, receipt, one) for one in receipt.transactions],
-        "refunds": [
-            {
-                "amount": money(seller, one["amount_minor"]),
-                "created_timestamp": one["created_timestamp"],
-                "reason": None,
-                "note_from_issuer": None,
-                "status": "success",
-            }
-            for one in receipt.refunds
-        ],
+        "refunds": [_refund_view(seller, one) for one in receipt.refunds],
+    }
+
+
+def _refund_view(seller: Seller, refund: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "amount": money(seller, refund["amount_minor"]),
+        "created_timestamp": refund["created_timestamp"],
+        "reason": None,
+        "note_from_issuer": None,
+        "status": "success",
     }
 
 

@@ -18,49 +18,66 @@ def money(seller: Seller, minor: int) -> dict[str, Any]:
 def listing_view(seller: Seller, listing: Listing, base_url: str) -> dict[str, Any]:
     """Return a listing without its associations."""
     fields = listing.fields
-    created, updated = int(listing.created_time), int(listing.updated_time)
     nullable = (
         "shop_section_id", "shipping_profile_id", "return_policy_id", "is_supply", "item_weight",
         "item_weight_unit", "item_length", "item_width", "item_height", "item_dimensions_unit", "who_made",
         "when_made", "taxonomy_id",
     )  # fmt: skip
     view: dict[str, Any] = {name: fields.get(name) for name in nullable}
-    if listing.ending_time is not None:
-        view["ending_timestamp"] = int(listing.ending_time)
-    return view | {
-        "listing_id": listing.listing_id,
-        "user_id": seller.user_id,
-        "shop_id": seller.shop_id,
-        "title": fields["title"],
-        "description": fields["description"],
-        "state": listing.state,
+    return (
+        view
+        | _times(listing)
+        | _defaults(fields)
+        | {
+            "listing_id": listing.listing_id,
+            "user_id": seller.user_id,
+            "shop_id": seller.shop_id,
+            "title": fields["title"],
+            "description": fields["description"],
+            "state": listing.state,
+            "quantity": listing.quantity,
+            "url": f"{base_url}/listing/{listing.listing_id}",
+            "listing_type": fields["type"],
+            "tags": fields.get("tags") or [],
+            "materials": fields.get("materials") or [],
+            "style": fields.get("styles") or [],
+            "has_variations": any(product["property_values"] for product in listing.products),
+            "should_auto_renew": fields["should_auto_renew"],
+            "price": money(seller, listing.price_minor),
+            "readiness_state_id": listing.products[0]["offerings"][0]["readiness_state_id"],
+        }
+    )
+
+
+def _times(listing: Listing) -> dict[str, Any]:
+    created, updated = int(listing.created_time), int(listing.updated_time)
+    times = {
         "creation_timestamp": created,
         "created_timestamp": created,
         "original_creation_timestamp": created,
         "last_modified_timestamp": updated,
         "updated_timestamp": updated,
         "state_timestamp": int(listing.state_time),
-        "quantity": listing.quantity,
+    }
+    if listing.ending_time is not None:
+        times["ending_timestamp"] = int(listing.ending_time)
+    return times
+
+
+def _defaults(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what a listing shows whether or not its seller said anything of it."""
+    return {
         "featured_rank": -1,
-        "url": f"{base_url}/listing/{listing.listing_id}",
         "num_favorers": 0,
         "non_taxable": not fields.get("is_taxable", True),
         "is_taxable": fields.get("is_taxable", True),
         "is_customizable": fields.get("is_customizable", False),
         "is_personalizable": fields.get("is_personalizable", False),
-        "listing_type": fields["type"],
-        "tags": fields.get("tags") or [],
-        "materials": fields.get("materials") or [],
-        "style": fields.get("styles") or [],
         "processing_min": None,
         "processing_max": None,
         "is_private": False,
         "file_data": None,
-        "has_variations": any(product["property_values"] for product in listing.products),
-        "should_auto_renew": fields["should_auto_renew"],
         "language": "en-US",
-        "price": money(seller, listing.price_minor),
-        "readiness_state_id": listing.products[0]["offerings"][0]["readiness_state_id"],
     }
 
 
