@@ -84,7 +84,9 @@ def make_handlers(caller: EtsyCaller, catalogue: CatalogueImages, timing: Timing
     picture_client = PicturesClient(caller)
     pictures = PictureOrder(catalogue, picture_client, listings)
     updates = EtsyUpdateService(listings, finder, PictureUpdate(pictures, picture_client, listings))
-    publication = EtsyPublicationService(listings, finder, pictures, Preflight(ShopClient(caller)))
+    publication = EtsyPublicationService(
+        listings, finder, pictures, Preflight(ShopClient(caller)), timing.settle_seconds
+    )
     sync = EtsySyncService(listings, ReceiptsClient(caller))
     return [
         EtsyPublishHandler(publication, timing),

@@ -147,6 +147,7 @@ class Selling:
         remote_id: str = "",
         settle: float = 1.0,
         given: Mapping[str, Any] | None = None,
+        number: int = 1,
     ) -> TaskResult:
         """Makes one attempt at a step and keeps its output when it is done."""
         handler = self.definition.handlers_by_action[job.action]
@@ -161,7 +162,7 @@ class Selling:
                 settle_remaining_seconds=settle if probe else 0.0,
                 remote_id=adopt or remote_id,
             )
-        task = self.task(job, name, item_index=item_index, effect=effect, input=given or {})
+        task = self.task(job, name, item_index=item_index, effect=effect, input=given or {}, attempt=number)
         set_current_task(task)
         try:
             result = await handler.execute(task)

@@ -189,6 +189,21 @@ async def test_late_picture_is_removed(selling: Selling) -> None:
     assert selling.only("draft")["digests"] == selling.digests()
 
 
+async def test_pictures_are_arranged_when_none_can_appear_any_more(selling: Selling) -> None:
+    """After an upload without an answer the check outwaits what may still come, and removes it."""
+    selling.use(etsy_settle_seconds=3)
+    selling.fault("late_effect", "POST", "/shops/*/listings/*/images", delay_seconds=2.5)
+    job = await selling.run("publish", last="create_draft")
+    with pytest.raises(RetryableError):
+        await selling.attempt(job, "upload_image", item_index=0)
+    await selling.attempt(job, "upload_image", item_index=0, number=2)
+    for index in (1, 2):
+        await selling.attempt(job, "upload_image", item_index=index)
+    await selling.attempt(job, "arrange_images")
+    assert len(selling.control.requests(seller=selling.shop.username, kind="late_effect")) == 1
+    assert selling.only("draft")["digests"] == selling.digests()
+
+
 async def test_picture_that_vanished_is_copied_again(selling: Selling) -> None:
     """A picture that somebody removed meanwhile is back in its place after the check."""
     job = await selling.run("publish", last="upload_image")

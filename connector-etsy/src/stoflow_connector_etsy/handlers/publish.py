@@ -35,7 +35,8 @@ class EtsyPublishHandler(DirectAPIJobHandler):
             TaskSpec("create_draft", once, once=Once("draft", "probe_draft", settle, "adopt_draft")),
             # Repeatable: what an attempt before left on the draft is removed first.
             TaskSpec("upload_image", repeatable, for_each="images"),
-            TaskSpec("arrange_images", 2 * repeatable),
+            # It waits for pictures that may still appear.
+            TaskSpec("arrange_images", settle + 2 * repeatable),
             # Repeatable: absolute values, read and merged anew each time.
             TaskSpec("put_inventory", repeatable),
             TaskSpec("finish_draft", repeatable),

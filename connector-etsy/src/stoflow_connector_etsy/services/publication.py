@@ -34,12 +34,19 @@ class EtsyPublicationService:
     """The steps of publish."""
 
     def __init__(
-        self, listings: ListingsClient, finder: ListingFinder, pictures: PictureOrder, preflight: Preflight
+        self,
+        listings: ListingsClient,
+        finder: ListingFinder,
+        pictures: PictureOrder,
+        preflight: Preflight,
+        settle_seconds: float = 0.0,
     ) -> None:
+        """Takes how long after a request was sent its effect may still appear at Etsy, in seconds."""
         self._listings = listings
         self._finder = finder
         self._pictures = pictures
         self._preflight = preflight
+        self._settle_seconds = settle_seconds
 
     async def preflight(self, task: TaskContext) -> TaskResult:
         """Asks Etsy for all that could keep it from taking the listing, before anything is made."""
@@ -75,6 +82,8 @@ class EtsyPublicationService:
 
     async def upload_image(self, task: TaskContext) -> TaskResult:
         """Adds one picture to the draft, after removing what an attempt before left there unknown."""
+        # What an attempt before sent, it sent before this one began.
+        stray_until = task.clock.now().timestamp() + self._settle_seconds if task.attempt > 1 else 0.0
         seller, listing_id = seller_of(task), _listing_id(task)
         index = task.item_index or 0
         earlier = [int(image_id) for image_id in _image_ids(task)]
@@ -83,13 +92,14 @@ class EtsyPublicationService:
             return TaskResult({"imageId": ""})
         await self._pictures.drop_others(seller, listing_id, earlier)
         image_id = await self._pictures.upload(seller, listing_id, task, index)
-        return TaskResult({"imageId": str(image_id)})
+        return TaskResult({"imageId": str(image_id), "strayUntil": stray_until})
 
     async def arrange_images(self, task: TaskContext) -> TaskResult:
         """Counts the pictures, removes strays, restores what is missing and repairs the order."""
         wanted = [int(image_id) for image_id in _image_ids(task)]
         if not wanted:
             return TaskResult({"imageIds": []})
+        await _outwait_strays(task)
         ids = await self._pictures.arrange(seller_of(task), _listing_id(task), task, wanted)
         return TaskResult({"imageIds": [str(image_id) for image_id in ids]})
 
@@ -231,6 +241,14 @@ def _listing_id(task: TaskContext) -> int:
 
 def _state(task: TaskContext) -> str:
     return str(task.outputs["create_draft"].get("state") or "")
+
+
+async def _outwait_strays(task: TaskContext) -> None:
+    """Waits until no picture can appear any more that an attempt without an answer sent: buyers would see it twice."""
+    until = (float(output.get("strayUntil") or 0.0) for output in task.outputs.list("upload_image"))
+    remaining = max(until, default=0.0) - task.clock.now().timestamp()
+    if remaining > 0:
+        await task.wait(remaining)
 
 
 def _image_ids(task: TaskContext) -> list[str]:
