@@ -345,3 +345,13 @@ async def test_account_of_a_browser_has_no_credentials_and_every_other_has(shop:
     request = account_service_pb2.CreateAccountRequest(request_id=str(uuid.uuid4()), **values)
     assert await refusal(shop.stubs.accounts.CreateAccount(request)) == "INVALID_ARGUMENT"
     assert connector.manifest.connection == manifest_pb2.CONNECTION_BROWSER
+
+
+async def test_nothing_happens_by_itself_in_a_seller_s_browser(shop: Shop) -> None:
+    """Syncs of an account that a browser acts for are planned only when somebody asks for them."""
+    await open_shop(shop)
+    request = account_service_pb2.GetSyncPoliciesRequest(tenant_id=shop.tenant_id, account_id=shop.account_id)
+    policies = (await shop.stubs.accounts.GetSyncPolicies(request)).policies
+    assert [(policy.is_automatic, policy.HasField("next_time")) for policy in policies] == [
+        (False, False)
+    ] * 2

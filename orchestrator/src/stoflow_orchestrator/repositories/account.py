@@ -59,6 +59,7 @@ class AccountRepository:
         state: str = "CONNECTED",
         remote_account_id: str = "",
         max_admitted_jobs: int | None = None,
+        syncs_by_itself: bool = True,
     ) -> UUID | None:
         """Inserts an account and its gate.
 
@@ -79,7 +80,9 @@ class AccountRepository:
         if inserted.first() is None:
             return await self.find_seller(tenant_id, account["marketplace"], remote_account_id)
         await self._connection.execute(insert(Account).values(state=state, **account))
-        await AccountSyncRepository(self._connection).insert(tenant_id, account["account_id"])
+        await AccountSyncRepository(self._connection).insert(
+            tenant_id, account["account_id"], is_automatic=syncs_by_itself
+        )
         return None
 
     async def find_seller(self, tenant_id: int, marketplace: str, remote_account_id: str) -> UUID | None:

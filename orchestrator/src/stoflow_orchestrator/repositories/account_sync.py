@@ -52,16 +52,16 @@ class AccountSyncRepository:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def insert(self, tenant_id: int, account_id: UUID) -> None:
-        """Plans an account's syncs as they are from the start; the first comes after a whole interval."""
+    async def insert(self, tenant_id: int, account_id: UUID, *, is_automatic: bool = True) -> None:
+        """Plans an account's syncs as they are from the start; the first comes after a whole interval, if by itself."""
         rows = [
             {
                 "account_id": account_id,
                 "kind": kind,
                 "tenant_id": tenant_id,
-                "is_automatic": True,
+                "is_automatic": is_automatic,
                 "interval_seconds": seconds,
-                "due_time": _after(literal(seconds)),
+                "due_time": _after(literal(seconds)) if is_automatic else None,
                 "sync_id": func.gen_random_uuid(),
                 "is_hinted": False,
             }

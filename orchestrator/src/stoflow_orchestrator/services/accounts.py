@@ -129,6 +129,8 @@ class AccountService:
             account,
             remote_account_id=request.remote_account_id,
             max_admitted_jobs=manifest.max_jobs_per_account or None,
+            # What happens in a seller's own browser, the seller has asked for.
+            syncs_by_itself=not is_browser(manifest),
         )
         if other is not None:
             raise remote_account_exists(other)

@@ -229,7 +229,9 @@ class SyncPolicy(_message.Message):
     kind: Global___SyncKind.ValueType
     """What is synchronized."""
     is_automatic: _builtins.bool
-    """Whether it happens by itself; hints of the marketplace bring a sync about all the same."""
+    """Whether it happens by itself; hints of the marketplace bring a sync about all the same. From the start true, but for
+    accounts that a browser acts for.
+    """
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """Time between two syncs; each varies by a tenth, so that accounts do not come all at once."""
