@@ -80,6 +80,7 @@ class Selling:
         self.listings: list[ProductListing] = []
         self.sync_state = SyncState()
         self.generation = 1
+        self.without: set[str] = set()
         self._pictures: dict[str, tuple[str, bytes]] = {}
         images = [self._drawn(color) for color in ("red", "green", "blue")]
         self.product = make_product(sku=self.sku, images=images)
@@ -113,12 +114,13 @@ class Selling:
 
     @property
     def account_settings(self) -> dict[str, str]:
-        return {
+        found = {
             "shopId": str(self.shop.shop_id),
             "shippingProfileId": str(self.shop.shipping_profile_ids[0]),
             "returnPolicyId": str(self.shop.return_policy_ids[0]),
             "readinessStateId": str(self.shop.readiness_state_ids[0]),
         }
+        return {name: value for name, value in found.items() if name not in self.without}
 
     def task(self, job: Job, name: str, **fields: Any) -> TaskContext:
         """Makes one attempt at a step."""

@@ -126,6 +126,26 @@ async def test_preflight_says_everything_at_once(selling: Selling) -> None:
     assert selling.shown() == []
 
 
+@pytest.mark.parametrize("country", ["US", "DE"])
+async def test_return_policy_is_for_shops_outside_the_european_union(selling: Selling, country: str) -> None:
+    """A shop in Germany lists without a return policy; one in the United States is told that it needs one."""
+    shop = selling.shop
+    selling.shop = selling.control.seed_shop(
+        f"{shop.username}-{country}",
+        client_id=shop.client_id,
+        client_secret=shop.client_secret,
+        country=country,
+    )
+    selling.use()
+    selling.without = {"returnPolicyId"}
+    if country == "DE":
+        assert (await selling.run("publish")).last.listing is not None
+        return
+    with pytest.raises(PermanentError) as caught:
+        await selling.run("publish")
+    assert [one.field for one in caught.value.violations] == ["account.settings.returnPolicyId"]
+
+
 async def test_category_that_etsy_does_not_know_is_told(selling: Selling) -> None:
     """A category id that is no node of the taxonomy is a violation of the mapping."""
     selling.category = "999999"
