@@ -31,8 +31,13 @@ TASKS = [
     "etsy put_inventory",
     "etsy finish_draft",
     "etsy activate",
+    "vinted check_product",
+    "vinted upload_photo 1/3",
+    "vinted upload_photo 2/3",
+    "vinted upload_photo 3/3",
+    "vinted create_item",
 ]
-PAGES = {"ebay": "itm", "etsy": "listing"}
+PAGES = {"ebay": "itm", "etsy": "listing", "vinted": "items"}
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def assert_live(program: Program, output: str) -> None:
         assert listing["url"].endswith(f"/{PAGES[marketplace]}/{listing['remote_id']}")
         assert listing["url"] in output
         assert f"{marketplace + ' publish':<26} 1 run(s): 1 succeeded, 0 failed" in output
-    assert report["stats"] == {"success_count": 2}
+    assert report["stats"] == {"success_count": 3}
     assert 0 < report["seconds"] < 100
     for task in TASKS:
         assert f"{task:<26} RUNNING       attempt 1" in output

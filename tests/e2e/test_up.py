@@ -98,6 +98,7 @@ def test_second_up_finds_it_up(running: tuple[Program, str]) -> None:
     assert "it is up already" in result.stdout
     assert "live on eBay since an earlier run" in result.stdout
     assert "live on Etsy since an earlier run" in result.stdout
+    assert "live on Vinted since an earlier run" in result.stdout
     assert read_status(program) == before
     assert "it was sold and taken off in an earlier run" in result.stdout
     assert json.loads(program.report.read_text())["stats"] == {"success_count": 3}

@@ -25,6 +25,7 @@ class Addresses:
     Attributes:
         connectors: HTTP address of each connector's metrics, by marketplace.
         sandboxes: Base URL of each marketplace sandbox, by marketplace.
+        pairing_files: Where a scripted browser waits for the code with which it is paired, by marketplace.
     """
 
     database: str
@@ -35,6 +36,7 @@ class Addresses:
     stats_http: str
     connectors: Mapping[str, str] = field(default_factory=dict)
     sandboxes: Mapping[str, str] = field(default_factory=dict)
+    pairing_files: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

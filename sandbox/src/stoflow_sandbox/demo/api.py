@@ -11,6 +11,7 @@ from stoflow.catalog.v1 import (
     listing_service_pb2_grpc,
     order_service_pb2_grpc,
     product_service_pb2_grpc,
+    reference_service_pb2_grpc,
 )
 from stoflow.jobs.v1 import job_service_pb2_grpc
 from stoflow.stats.v1 import stats_service_pb2_grpc
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from stoflow.catalog.v1.listing_service_pb2_grpc import ListingServiceAsyncStub
     from stoflow.catalog.v1.order_service_pb2_grpc import OrderServiceAsyncStub
     from stoflow.catalog.v1.product_service_pb2_grpc import ProductServiceAsyncStub
+    from stoflow.catalog.v1.reference_service_pb2_grpc import ReferenceServiceAsyncStub
     from stoflow.jobs.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from stoflow.stats.v1.stats_service_pb2_grpc import StatsServiceAsyncStub
     from stoflow.tenants.v1.tenant_service_pb2_grpc import TenantServiceAsyncStub
@@ -42,6 +44,7 @@ class Api:
         self.products: ProductServiceAsyncStub = product_service_pb2_grpc.ProductServiceStub(channel)
         self.listings: ListingServiceAsyncStub = listing_service_pb2_grpc.ListingServiceStub(channel)
         self.orders: OrderServiceAsyncStub = order_service_pb2_grpc.OrderServiceStub(channel)
+        self.reference: ReferenceServiceAsyncStub = reference_service_pb2_grpc.ReferenceServiceStub(channel)
         self.jobs: JobServiceAsyncStub = job_service_pb2_grpc.JobServiceStub(channel)
         self.stats: StatsServiceAsyncStub = stats_service_pb2_grpc.StatsServiceStub(self._stats)
 

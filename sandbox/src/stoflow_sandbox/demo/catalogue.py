@@ -13,8 +13,11 @@ from stoflow.accounts.v1.account_service_pb2 import (
     ListAccountsRequest,
     ReconnectAccountRequest,
 )
+from stoflow.accounts.v1.pairing_pb2 import CreatePairingCodeRequest, ListPairingsRequest
+from stoflow.catalog.v1.mapping_pb2 import MappingKey
 from stoflow.catalog.v1.product_pb2 import Product
 from stoflow.catalog.v1.product_service_pb2 import AddProductImageRequest, CreateProductRequest
+from stoflow.catalog.v1.reference_service_pb2 import ImportMappingsRequest
 from stoflow.tenants.v1.tenant_pb2 import Tenant
 from stoflow.tenants.v1.tenant_service_pb2 import CreateTenantRequest
 
@@ -24,7 +27,9 @@ from stoflow_sandbox.demo.product import SKU, demo_product, second_product
 from stoflow_sandbox.demo.secrets_file import Secrets
 
 if TYPE_CHECKING:
-    from stoflow_sandbox.demo.marketplaces import SellerAccount
+    from pathlib import Path
+
+    from stoflow_sandbox.demo.marketplaces import DemoMarketplace, SellerAccount
 
 CHUNK_BYTES = 256 * 1024
 PAGE_SIZE = 100
@@ -45,7 +50,7 @@ class DemoCatalogue:
 
     async def ensure_account(self, tenant_id: int, marketplace: str, seller: SellerAccount) -> Account:
         """Returns the tenant's account at a marketplace, connected."""
-        credentials = OAuthCredentials(refresh_token=seller.refresh_token)
+        credentials = OAuthCredentials(refresh_token=seller.refresh_token) if seller.refresh_token else None
         found = await self._find_account(tenant_id, marketplace)
         if found is None:
             request = CreateAccountRequest(
@@ -67,6 +72,36 @@ class DemoCatalogue:
             )
             return (await self._api.accounts.ReconnectAccount(again)).account
         return found
+
+    async def ensure_mappings(self, marketplace: DemoMarketplace) -> None:
+        """Sets the values that an operator must say."""
+        entries = [
+            ImportMappingsRequest.Entry(key=MappingKey(attribute=attribute, key=key), value=value)
+            for attribute, key, value in marketplace.mappings
+        ]
+        if entries:
+            request = ImportMappingsRequest(
+                request_id=self._secrets.request_id(f"mappings {marketplace.name}"),
+                marketplace=marketplace.name,
+                mappings=entries,
+            )
+            await self._api.reference.ImportMappings(request)
+
+    async def ensure_pairing(self, account: Account, code_file: Path) -> None:
+        """Gives the seller's browser a code, unless one is paired."""
+        wanted = ListPairingsRequest(tenant_id=account.tenant_id, account_id=account.account_id)
+        if (await self._api.accounts.ListPairings(wanted)).pairings:
+            return
+        request = CreatePairingCodeRequest(
+            request_id=self._secrets.new_request_id(),
+            tenant_id=account.tenant_id,
+            account_id=account.account_id,
+        )
+        code = (await self._api.accounts.CreatePairingCode(request)).code
+        partial = code_file.with_name(f".{code_file.name}")
+        partial.touch(0o600)
+        partial.write_text(code)
+        partial.replace(code_file)
 
     async def _find_account(self, tenant_id: int, marketplace: str) -> Account | None:
         request = ListAccountsRequest(tenant_id=tenant_id, page_size=PAGE_SIZE)

@@ -53,6 +53,10 @@ class Folders:
         """Where the sandbox of a marketplace keeps its sellers, listings and pictures."""
         return self.root / "sandboxes" / marketplace
 
+    def browser(self, marketplace: str) -> Path:
+        """Where the scripted browser of a marketplace keeps what it is known by and remembers."""
+        return self.root / "browsers" / marketplace
+
     def create(self) -> None:
         self.root.parent.mkdir(parents=True, exist_ok=True)
         # It holds keys and a database; the servers' own files are private besides.

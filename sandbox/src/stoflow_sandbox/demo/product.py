@@ -42,6 +42,7 @@ def demo_product() -> ProductContent:
         category="clothing/women/dresses",
         condition=CONDITION_VERY_GOOD,
         origin=Origin(who_made=WHO_MADE_SOMEONE_ELSE, made_from_year=2012, made_to_year=2014),
+        size="m",
         attributes={name: AttributeValues(values=[value]) for name, value in ATTRIBUTES.items()},
         overrides=[MarketplaceOverride(marketplace="etsy", category_id=ETSY_CATEGORY_ID)],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -117,7 +118,11 @@ class Scenario:
         """Connects the seller, and submits the job that publishes; nobody waits for it here."""
         sandbox_url = self._addresses.sandboxes[marketplace.name]
         seller = await marketplace.prepare_seller(sandbox_url, self._secrets)
+        await self._catalogue.ensure_mappings(marketplace)
         account = await self._catalogue.ensure_account(product.tenant_id, marketplace.name, seller)
+        if marketplace.needs_browser:
+            code_file = Path(self._addresses.pairing_files[marketplace.name])
+            await self._catalogue.ensure_pairing(account, code_file)
         sites = f", sells on {', '.join(account.sites)}" if account.sites else ""
         self._reporter.step("account", f"{account.display_name}, connected{sites}")
         if await self._find_live(marketplace, account, product) is not None:

@@ -95,6 +95,17 @@ class System:
         }
         self._callers = [stats, *connectors.values()]
         stats_serving = self._wait(stats)
+        connectors_serving = {name: self._wait(process) for name, process in connectors.items()}
+        pairing_files = {
+            one.name: self._spawn_browser(
+                one,
+                connectors_serving[one.name]["gateway_address"],
+                serving["http_address"],
+                sandbox_urls[one.name],
+            )
+            for one in self._marketplaces
+            if one.needs_browser
+        }
         return Addresses(
             database=database_address(urls.database),
             nats=nats_address(urls.nats),
@@ -102,8 +113,9 @@ class System:
             orchestrator_http=serving["http_address"],
             stats=stats_serving["grpc_address"],
             stats_http=stats_serving["http_address"],
-            connectors={name: self._wait(process)["http_address"] for name, process in connectors.items()},
+            connectors={name: ready["http_address"] for name, ready in connectors_serving.items()},
             sandboxes=sandbox_urls,
+            pairing_files=pairing_files,
         )
 
     def _migrate(self, urls: ServerUrls) -> None:
@@ -145,9 +157,30 @@ class System:
             "MARKETPLACE": marketplace.name,
             **marketplace.connector_environment(sandbox_url, self._secrets),
         }
+        if marketplace.needs_browser:
+            environment |= marketplace.gateway_environment(self._listen(f"{name} gateway"))
         # A connector has no database, so it is not told where one is.
         environment["DATABASE_URL"] = ""
         return self._spawn(name, marketplace.connector_module, environment)
+
+    def _spawn_browser(
+        self, marketplace: DemoMarketplace, gateway: str, orchestrator_http: str, sandbox_url: str
+    ) -> str:
+        """Starts the seller's browser, which waits to be paired; returns the file of its code."""
+        name = f"browser-{marketplace.name}"
+        folder = self._folders.browser(marketplace.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        code_file = str(folder / "pairing-code")
+        environment = {
+            "GATEWAY_URL": f"ws://{gateway}/browser",
+            "IMAGE_ORIGINS": f"http://{orchestrator_http}",
+            "STATE_FILE": str(folder / "browser.json"),
+            "PAIRING_CODE_FILE": code_file,
+            **marketplace.browser_environment(sandbox_url, self._secrets),
+        }
+        self._spawn(name, "stoflow_sandbox.browser", environment)
+        self._reporter.step(name, f"waits to be paired, at ws://{gateway}")
+        return code_file
 
     def _orchestrator(self, urls: ServerUrls) -> dict[str, str]:
         return {

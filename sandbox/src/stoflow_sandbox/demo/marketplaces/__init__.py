@@ -10,7 +10,8 @@ from stoflow_sandbox.demo.marketplaces.base import (
 )
 from stoflow_sandbox.demo.marketplaces.ebay import EbayDemo
 from stoflow_sandbox.demo.marketplaces.etsy import EtsyDemo
+from stoflow_sandbox.demo.marketplaces.vinted import VintedDemo
 
-MARKETPLACES: Sequence[DemoMarketplace] = (EbayDemo(), EtsyDemo())
+MARKETPLACES: Sequence[DemoMarketplace] = (EbayDemo(), EtsyDemo(), VintedDemo())
 
 __all__ = ["MARKETPLACES", "DemoMarketplace", "SellerAccount", "ShownListing", "TradingMarketplace"]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from stoflow.catalog.v1.reference_pb2 import ReferenceAttribute
+
 from stoflow_sandbox.demo.secrets_file import Secrets
 
 LIVE = "LIVE"
@@ -14,7 +16,7 @@ LIVE = "LIVE"
 
 @dataclass(frozen=True, slots=True)
 class SellerAccount:
-    """A seller who gave consent: what CreateAccount is told."""
+    """A seller who gave consent: what CreateAccount is told; without a token a browser is paired instead."""
 
     display_name: str
     sites: Sequence[str]
@@ -52,16 +54,28 @@ class DemoMarketplace(ABC):
         label: The name for people.
         sandbox_module: What `python -m` serves the sandbox with; reads HTTP_ADDRESS, STATE_DIR, READY_FILE.
         connector_module: What `python -m` runs the connector with.
+        needs_browser: Whether the seller's own browser performs the steps; the demo then runs a scripted one.
+        mappings: What an operator sets: attribute, key of the reference data, the marketplace's value.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
     sandbox_module: ClassVar[str]
     connector_module: ClassVar[str]
+    needs_browser: ClassVar[bool] = False
+    mappings: ClassVar[Sequence[tuple[ReferenceAttribute.ValueType, str, str]]] = ()
 
     @abstractmethod
     def connector_environment(self, sandbox_url: str, secrets: Secrets) -> Mapping[str, str]:
         """Returns what this connector reads beside the settings of every connector."""
+
+    def gateway_environment(self, address: str) -> Mapping[str, str]:
+        """Returns what tells the connector where to listen for browsers; only for `needs_browser`."""
+        raise NotImplementedError
+
+    def browser_environment(self, sandbox_url: str, secrets: Secrets) -> Mapping[str, str]:
+        """Returns what the scripted browser reads of site and member; only for `needs_browser`."""
+        raise NotImplementedError
 
     @abstractmethod
     async def prepare_seller(self, sandbox_url: str, secrets: Secrets) -> SellerAccount:
