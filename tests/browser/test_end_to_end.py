@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from stoflow.catalog.v1.product_service_pb2 import GetProductRequest, UpdateProd
 from stoflow.common.v1.money_pb2 import Money
 from stoflow.jobs.v1.job_pb2 import WAIT_REASON_NEEDS_HUMAN, WAIT_REASON_SELLER_OFFLINE
 
+from stoflow_sandbox.browser import BrowserSettings, ScriptedBrowser
 from stoflow_sandbox.marketplaces.vinted.control import SeededMember, VintedSandboxControl
 from stoflow_sandbox.servers import PostgresServer
 from tests.browser.chromium import Chromium, chromium, configure
-from tests.browser.stack import Shop, Stack, running_stack
+from tests.browser.stack import EXTENSION_ORIGIN, Shop, Stack, running_stack
 from tests.integration.sandbox_vinted.test_serving import API
 from tests.support.orchestrator import Stubs
 from tests.unit.stoflow_sandbox.marketplaces.vinted_member import png
@@ -58,6 +60,12 @@ async def set_up(browser: Chromium, shop: Shop, stack: Stack) -> None:
     await expect(pairing.get_by_text("This browser is paired with")).to_be_visible()
     await pairing.close()
     await browser.sign_in(stack.site_url, shop.member)
+
+
+async def end(running: asyncio.Task[None], browser: ScriptedBrowser) -> None:
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await browser.close()
 
 
 async def test_publish_update_and_delete(stack: Stack, shop: Shop, extension: Path, tmp_path: Path) -> None:
@@ -120,6 +128,39 @@ async def test_tab_closed_after_the_create_reached_the_site(
     assert shop.created == {"Blue linen shirt": 1}
     (item_id,) = shop.wardrobe["items"]
     assert item_id in str(job)
+
+
+async def test_second_browser_stands_by_and_takes_over(
+    stack: Stack, shop: Shop, extension: Path, tmp_path: Path
+) -> None:
+    """Of two browsers of one account the first performs and the other stands by, until the first is gone."""
+    settings = BrowserSettings(
+        stack.gateway_url,
+        str(uuid.uuid4()),
+        origin=EXTENSION_ORIGIN,
+        image_origins=frozenset({stack.images_origin}),
+    )
+    other = ScriptedBrowser(settings)
+    product_id = await shop.product(png())
+    async with AsyncExitStack() as cleanup:
+        async with chromium(tmp_path / "profile", extension) as browser:
+            await set_up(browser, shop, stack)
+            await shop.wait_completed(await shop.submit("publish", product_id))
+            await other.pair(await shop.pairing_code())
+            await other.open_tab(stack.site_url, shop.member.login, shop.member.password)
+            running = asyncio.create_task(other.run())
+            cleanup.push_async_callback(end, running, other)
+            welcome = await other.wait_for("welcome")
+            assert (welcome["role"], welcome["reason"]) == ("STANDBY", "OTHER_BROWSER")
+            await shop.wait_completed(await shop.submit("check_connection", ""))
+        await other.wait_for("role", 60, role="ACTIVE")
+        await shop.wait_completed(await shop.submit("delete", product_id))
+    agents = [
+        entry["headers"]["user-agent"].partition("/")[0]
+        for entry in shop.control.requests(seller=shop.member.login)
+    ]
+    assert set(agents[:-1]) == {"Mozilla"}
+    assert agents[-1] == "python-httpx"
 
 
 async def test_captcha_stops_the_account_until_the_seller_goes_on(
