@@ -44,7 +44,7 @@ def test_printed_lines_for_buf_run(running: tuple[Program, str]) -> None:
     """Every printed `buf curl` line answers as it stands and stays inside the folder."""
     program, output = running
     lines = printed_lines(output, "BUF_CACHE_DIR=")
-    assert len(lines) == 5
+    assert len(lines) == 6
     answers = [program.run_line(line) for line in lines]
     assert [answer.returncode for answer in answers] == [0, 0, 0, 0, 0], answers
     methods, ebay_job, etsy_job, listings, stats = (answer.stdout for answer in answers)
