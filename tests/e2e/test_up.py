@@ -46,14 +46,14 @@ def test_printed_lines_for_buf_run(running: tuple[Program, str]) -> None:
     lines = printed_lines(output, "BUF_CACHE_DIR=")
     assert len(lines) == 6
     answers = [program.run_line(line) for line in lines]
-    assert [answer.returncode for answer in answers] == [0, 0, 0, 0, 0], answers
-    methods, ebay_job, etsy_job, listings, stats = (answer.stdout for answer in answers)
+    assert [answer.returncode for answer in answers] == [0] * 6, answers
+    methods, ebay_job, etsy_job, vinted_job, listings, stats = (answer.stdout for answer in answers)
     assert "stoflow.jobs.v1.JobService/CreateJob" in methods
-    for marketplace, job in (("ebay", ebay_job), ("etsy", etsy_job)):
+    for marketplace, job in (("ebay", ebay_job), ("etsy", etsy_job), ("vinted", vinted_job)):
         shown = json.loads(job)["job"]
         assert (shown["marketplace"], shown["state"]) == (marketplace, "JOB_STATE_COMPLETED")
     states = [listing["state"] for listing in json.loads(listings)["listings"]]
-    assert states == ["LISTING_STATE_LIVE", "LISTING_STATE_LIVE"]
+    assert states == ["LISTING_STATE_LIVE"] * 3
     counted = {(one["marketplace"], one["action"]): one["successCount"] for one in json.loads(stats)["stats"]}
     # On eBay the product that stays, and the second one, which was sold.
     assert counted == {
@@ -62,6 +62,7 @@ def test_printed_lines_for_buf_run(running: tuple[Program, str]) -> None:
         ("ebay", "sync_orders"): "1",
         ("ebay", "delete"): "1",
         ("etsy", "publish"): "1",
+        ("vinted", "publish"): "1",
     }
     assert list(program.home.iterdir()) == []
 
