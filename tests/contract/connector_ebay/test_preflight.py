@@ -151,6 +151,13 @@ async def test_small_picture_is_refused_by_ebay_too(publishing: Publishing) -> N
     assert [(one.field, one.code) for one in caught.value.violations] == [("product.images", "25014")]
 
 
+async def test_category_without_item_specifics_asks_for_none(publishing: Publishing) -> None:
+    """204 in place of item specifics, which the document allows, holds nothing against the product."""
+    del publishing.product.content.attributes["Size"]
+    publishing.fault_of_anybody("status", "GET", CATEGORY, status=204, content=None, times=1)
+    await publishing.attempt("preflight")
+
+
 async def test_trouble_of_ebay_is_no_refusal(publishing: Publishing) -> None:
     """When eBay cannot say what a category asks for, the step is tried again; nothing is held against the product."""
     rule: dict[str, Any] = {"status": 500, "times": 1}

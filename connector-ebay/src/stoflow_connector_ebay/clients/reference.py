@@ -88,14 +88,15 @@ class ReferenceClient:
                 application,
                 f"/category_tree/{quote(tree_id, safe='')}/get_item_aspects_for_category",
                 f"list the item specifics of category {category_id}",
-                requires="aspects",
+                # 204, an answer of the document without a body, says that there are none.
+                requires="",
                 params={"category_id": category_id},
             )
         except EbayRefusedError as error:
             if error.has(_NO_LEAF):
                 raise NoLeafError("; ".join(fault.message for fault in error.faults)) from error
             raise
-        return [_aspect(aspect) for aspect in content["aspects"]]
+        return [_aspect(aspect) for aspect in content.get("aspects") or []]
 
     async def find_conditions(self, application: Seller, category_id: str) -> ConditionRule | None:
         """Returns which conditions a category takes; None when eBay says nothing of it."""

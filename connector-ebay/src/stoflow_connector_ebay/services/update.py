@@ -51,8 +51,7 @@ class EbayUpdateService:
         listings = await task.get_listings()
         known = KnownListings.on(task.site, listings)
         if known.shows_newer_here(task.product.version):
-            # A job that was retried, or waited while a newer one ran: what it carries is over.
-            return TaskResult({"dropped": "OLDER"})
+            return _dropped()
         if not known.is_live_here:
             raise _not_listed(terms, known)
         assert known.here is not None and known.newest is not None  # noqa: S101, PT018 - is_live_here says so
@@ -90,6 +89,8 @@ class EbayUpdateService:
         terms = ListingTerms.from_task(task)
         seller = seller_of(terms, task)
         known = KnownListings.on(task.site, await task.get_listings())
+        if known.shows_newer_here(task.product.version):
+            return _dropped()
         offer_id = ListingNotes.of(known.here).offer_id
         offer: dict[str, Any] = {"offerId": offer_id}
         change: dict[str, Any] = {"sku": terms.content.sku, "offers": [offer]}
@@ -119,7 +120,10 @@ class EbayUpdateService:
         """Reads the article, puts in what the catalogue has changed, and writes it back whole."""
         terms = ListingTerms.from_task(task)
         seller = seller_of(terms, task)
-        notes = ListingNotes.of(KnownListings.on(task.site, await task.get_listings()).newest)
+        known = KnownListings.on(task.site, await task.get_listings())
+        if known.is_newer_than(task.product.version):
+            return _dropped()
+        notes = ListingNotes.of(known.newest)
         existing = await self._inventory.find_inventory_item(seller, terms.content.sku)
         if existing is None:
             # Its listings went with it; the next step says so.
@@ -139,6 +143,8 @@ class EbayUpdateService:
         terms = ListingTerms.from_task(task)
         seller = seller_of(terms, task)
         known = KnownListings.on(task.site, await task.get_listings())
+        if known.shows_newer_here(task.product.version):
+            return _dropped()
         notes = ListingNotes.of(known.here)
         offer = await self._find_offer(seller, terms, notes.offer_id)
         if offer is None or not offer.is_live:
@@ -179,6 +185,14 @@ class EbayUpdateService:
         """The listing is not for sale any more, which nobody had told us: whether to list again is a person's."""
         output: Mapping[str, Any] = {"notLive": status or "GONE"}
         return ended("" if known.here is None else known.here.remote_id, output)
+
+
+def _dropped() -> TaskResult:
+    """What the job carries is over: it was retried, or waited while a newer one ran.
+
+    Each step that writes asks for itself, since a retried job goes on behind the steps that were done before.
+    """
+    return TaskResult({"dropped": "OLDER"})
 
 
 def _notes(task: TaskContext, terms: ListingTerms, known: KnownListings, offer_id: str) -> ListingNotes:
