@@ -32,7 +32,9 @@ from stoflow_stats_service.repositories.reconciled_day import ReconciledDayRepos
 from stoflow_stats_service.repositories.task_stats import TaskStatsRepository
 from stoflow_stats_service.rpc.stats import StatsServicer
 from stoflow_stats_service.services.counting import CountingService
-from stoflow_stats_service.services.rebuilding import HistorySettings, Rebuilder, RebuildService
+from stoflow_stats_service.services.history import HistorySettings
+from stoflow_stats_service.services.rebuild_requests import RebuildService
+from stoflow_stats_service.services.rebuilding import Rebuilder
 from stoflow_stats_service.services.recent import RecentFiguresService
 from stoflow_stats_service.services.reconciling import ReconcileService
 from stoflow_stats_service.services.retention import RetentionService, RetentionSettings

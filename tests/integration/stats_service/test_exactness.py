@@ -75,6 +75,7 @@ async def test_killed_again_and_again_between_commit_and_ack(
             # Nothing but what was committed is acknowledged, and no acknowledgement reaches the server.
             await until(_swallows(sink), 60)
             service.kill()
+        assert (await events.consumer()).num_ack_pending != 0
     assert counted_events(database_url) > 0
     survivor = start_service("survivor", **ACK_WAIT)
     await events.until_counted(count, 120)

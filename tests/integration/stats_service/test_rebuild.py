@@ -74,7 +74,7 @@ async def test_stream_and_figures_lost_are_rebuilt(
     facts = random_events(count, 3, day)
     history.add(*facts)
     await events.create()
-    service = start_service(ORCHESTRATOR_ADDRESS=history.address)
+    service = start_service(ORCHESTRATOR_ADDRESS=history.address, REBUILD_SETTLE_SECONDS="1")
     await events.publish_each(facts, 100)
     await events.until_counted(count)
     expected = await asyncio.to_thread(plain_count, facts)

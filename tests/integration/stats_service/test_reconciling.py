@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from stoflow_stats_service.migrations.runner import migrate
 from tests.integration.stats_service.api import Stats, info_and_violations, serving
@@ -82,3 +84,26 @@ async def test_only_closed_days_of_the_history_are_compared(stats: Stats, day: s
     """A day that runs, that the history no longer holds or that does not exist is refused by name."""
     code, status = await stats.refusal("ReconcileDay", day=day)
     assert (code, info_and_violations(status)[1]) == (grpc.StatusCode.INVALID_ARGUMENT, {"day"})
+
+
+async def test_a_closed_day_is_compared_by_itself_and_a_difference_looked_at_twice(
+    stats: Stats, history: History
+) -> None:
+    """What is counted between the two looks is no difference; the day is then done."""
+    behind = run_finished(at=DAY)
+    history.add(behind)
+    run = asyncio.create_task(stats.parts.reconciling.run())
+    with capture_logs() as logs:
+        while not _has(logs, "reconcile_looks_again"):  # noqa: ASYNC110  The database is waited for.
+            await asyncio.sleep(0.01)
+        await stats.count(behind)
+        await stats.clock.advance(300)
+        while not _has(logs, "reconciled"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    run.cancel()
+    assert await metric(stats, "stats_reconcile_differences") == 0
+    assert await metric(stats, "stats_reconciled_day_timestamp_seconds") == DAY.timestamp()
+
+
+def _has(logs: list[EventDict], event: str) -> bool:
+    return any(line["event"] == event for line in logs)

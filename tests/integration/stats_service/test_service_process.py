@@ -21,7 +21,6 @@ from stoflow_sandbox.servers.ports import find_free_port
 from stoflow_service_kit.grpc_channel import open_channel, rich_error
 from stoflow_stats_service.migrations.runner import LOCK_KEY, migrate
 from tests.integration.service_kit.waiting import until
-from tests.integration.stats_service.ack_sink import AckSink
 from tests.integration.stats_service.conftest import EventStream, StartService, address_of
 from tests.integration.stats_service.events import random_events, recount, run_finished
 from tests.integration.stats_service.stored import counted_events, stored_rows, total_runs
@@ -166,48 +165,6 @@ async def test_what_the_database_refuses_harms_no_others(
     assert refused["stream_sequence"] == 3
     info = await events.consumer()
     assert (info.num_pending, info.num_ack_pending) == (0, 1)
-
-
-async def test_kill_between_commit_and_ack_counts_once(
-    events: EventStream, start_service: StartService, database_url: str, nats_url: str
-) -> None:
-    """A service killed after its commit, before its acknowledgement, leaves a redelivery that changes nothing."""
-    await events.create()
-    async with AckSink(nats_url) as sink:
-        service = start_service(NATS_URL=sink.url, **ACK_WAIT)
-        await events.publish_each([now_event() for _ in range(50)], 5)
-        await until(lambda: sink.swallowed > 0)
-        service.kill()
-    committed = counted_events(database_url)
-    assert committed > 0
-    assert (await events.consumer()).num_ack_pending != 0
-
-    successor = start_service("successor", **ACK_WAIT)
-    await events.until_counted(50)
-    await events.until_settled()
-    assert total_runs(database_url) == 50
-    assert metric(successor, "stats_events_duplicate_total") >= committed
-
-
-async def test_kill_before_commit_loses_nothing(
-    events: EventStream, start_service: StartService, database_url: str
-) -> None:
-    """A service killed in the middle of its transaction leaves no trace, and its successor counts everything."""
-    await events.create()
-    service = start_service(**ACK_WAIT)
-    with psycopg.connect(database_url) as blocker:
-        # The ids are written already when the counters wait for this lock.
-        blocker.execute("LOCK TABLE stats.marketplace_job_stats IN ACCESS EXCLUSIVE MODE")
-        await events.publish(*(now_event() for _ in range(10)))
-        await until(lambda: waiting_for_locks(database_url) == 1)
-        service.kill()
-        blocker.rollback()
-    await until(lambda: waiting_for_locks(database_url) == 0)
-    assert counted_events(database_url) == 0
-
-    start_service("successor", **ACK_WAIT)
-    await events.until_counted(10)
-    assert total_runs(database_url) == 10
 
 
 def waiting_for_locks(database_url: str) -> int:

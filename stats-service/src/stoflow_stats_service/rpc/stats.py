@@ -23,7 +23,7 @@ from stoflow_stats_service.rpc.messages import (
     to_window,
 )
 from stoflow_stats_service.rpc.windows import Windows, parse_day
-from stoflow_stats_service.services.rebuilding import RebuildService
+from stoflow_stats_service.services.rebuild_requests import RebuildService
 from stoflow_stats_service.services.reconciling import ReconcileService
 from stoflow_stats_service.services.statistics import StatisticsService, fold
 

@@ -5,9 +5,6 @@ happened before is read from the history into the new one alone. Events that are
 Then earlier days are copied, and the new generation becomes the one that answers, in one row's update.
 """
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -18,168 +15,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stoflow_service_kit.backoff import Backoff
 from stoflow_service_kit.clock import Clock
-from stoflow_service_kit.errors import (
-    AlreadyExistsError,
-    FailedPreconditionError,
-    FieldViolation,
-    InvalidArgumentError,
-    NotFoundError,
-    PreconditionViolation,
-)
 from stoflow_service_kit.logs import get_logger
-from stoflow_stats_service.clients.history import HistoryClient
-from stoflow_stats_service.errors import MalformedEventError
-from stoflow_stats_service.event_decoder import decode_event
-from stoflow_stats_service.facts import Fact
+from stoflow_stats_service.clients.history import HistoryClient, HistoryPage
 from stoflow_stats_service.repositories.counted_event import CountedEventRepository
 from stoflow_stats_service.repositories.counter import CounterRepository
 from stoflow_stats_service.repositories.generation import (
     REBUILD_LOCK,
     GenerationRepository,
     GenerationRow,
-    day_after,
     day_of,
 )
 from stoflow_stats_service.services.counting import CountingService
-from stoflow_stats_service.services.reading import reading
+from stoflow_stats_service.services.history import MARGIN, HistorySettings, read_facts
 
 log = get_logger(__name__)
 
-# The history says when a message was written; its events may have happened a little earlier.
-MARGIN = timedelta(hours=1)
 LOOK_SECONDS = 1.0
+QUIET_SECONDS = 5.0
 FROZEN_STEP = timedelta(days=30)
 _DAY = timedelta(days=1)
 _START = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class HistorySettings:
-    """What is known of the orchestrator's history.
-
-    Attributes:
-        days: How many days it goes back.
-        settle_seconds: How long a rebuild waits for events that were counted and are not in it yet: it shows an
-            event when no transaction is open that is older.
-    """
-
-    days: float
-    settle_seconds: float
-
-    def first_day(self, now: datetime) -> datetime:
-        """Returns the first UTC day that it holds wholly."""
-        return day_after(now - timedelta(days=self.days) + 2 * MARGIN)
-
-
-class RebuildService:
-    """Begins rebuilds and tells of them."""
-
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        generations: GenerationRepository,
-        history: HistorySettings,
-        clock: Clock,
-        *,
-        has_orchestrator: bool,
-    ) -> None:
-        self._engine = engine
-        self._generations = generations
-        self._history = history
-        self._clock = clock
-        self._has_orchestrator = has_orchestrator
-
-    async def begin(
-        self, request_id: str, start_day: datetime | None, *, drop_unlisted: bool
-    ) -> GenerationRow:
-        """Begins a rebuild, or returns the one that this request began.
-
-        Args:
-            request_id: Of the caller.
-            start_day: First day to rebuild; None for the first that the history holds.
-            drop_unlisted: Whether counted events that are not in the history are dropped.
-
-        Raises:
-            AlreadyExistsError: REQUEST_ID_REUSED.
-            InvalidArgumentError: The day is not within the history.
-            FailedPreconditionError: REBUILD_RUNNING or ORCHESTRATOR_NOT_SET.
-        """
-        digest = hashlib.sha256(f"{start_day} {drop_unlisted}".encode()).hexdigest()
-        async with reading(self._engine, may_write=True) as connection, connection.begin():
-            # Whoever counts now has finished when this is granted, and whoever counts later finds the new row.
-            await self._generations.lock_for_change(connection)
-            rows = await self._generations.list_all(connection)
-            for row in rows:
-                if row.request_id == request_id:
-                    return _same_request(row, digest)
-            self._check_possible(rows)
-            (active,) = (row for row in rows if row.state == "ACTIVE")
-            # Ids of events before the active start are forgotten: their figures can only be taken over.
-            first = max(self._history.first_day(self._clock.now()), day_after(active.start_hour))
-            if start_day is not None and not first <= start_day <= self._clock.now():
-                text = f"must be from {first:%Y-%m-%d}, where the history begins, to today"
-                raise InvalidArgumentError([FieldViolation("start_day", text, "history")])
-            row = await self._generations.add_building(
-                connection, active, start_day or first, request_id, digest, drop_unlisted=drop_unlisted
-            )
-        log.info("rebuild_begun", generation=row.generation, first_day=str(row.first_day))
-        return row
-
-    async def get(self, generation: int) -> GenerationRow:
-        """Returns a rebuild; 0 stands for the newest.
-
-        Raises:
-            NotFoundError: REBUILD_NOT_FOUND.
-        """
-        async with reading(self._engine) as connection:
-            rows = await self._generations.list_all(connection)
-        for row in rows:
-            if row.first_day is not None and generation in (0, row.generation):
-                return row
-        raise NotFoundError("There is no such rebuild.", reason="REBUILD_NOT_FOUND")
-
-    def _check_possible(self, rows: list[GenerationRow]) -> None:
-        if not self._has_orchestrator:
-            raise orchestrator_not_set()
-        for row in rows:
-            if row.state == "BUILDING":
-                number = str(row.generation)
-                raise FailedPreconditionError(
-                    "Another rebuild runs.",
-                    reason="REBUILD_RUNNING",
-                    metadata={"generation": number},
-                    preconditions=[PreconditionViolation("REBUILD", number, "It must end first.")],
-                )
-
-
-def orchestrator_not_set() -> FailedPreconditionError:
-    """Returns the refusal of what needs the orchestrator's history."""
-    return FailedPreconditionError(
-        "The service does not know the orchestrator.",
-        reason="ORCHESTRATOR_NOT_SET",
-        preconditions=[
-            PreconditionViolation(
-                "SETTING", "ORCHESTRATOR_ADDRESS", "It must be set, and the service restarted."
-            )
-        ],
-    )
-
-
-def _same_request(row: GenerationRow, digest: str) -> GenerationRow:
-    if row.request_digest != digest:
-        raise AlreadyExistsError("This request_id was used with another body.", reason="REQUEST_ID_REUSED")
-    return row
-
-
-def read_facts(events: object) -> list[Fact]:
-    """Returns the facts of listed events; what is malformed is not counted on the live way either."""
-    facts: list[Fact] = []
-    for event in events:  # type: ignore[attr-defined]
-        try:
-            facts.append(decode_event(event))
-        except MalformedEventError as error:
-            log.warning("listed_event_malformed", error=str(error))
-    return facts
 
 
 class RebuildGivenUpError(Exception):
@@ -199,7 +54,6 @@ class Rebuilder:
         client: HistoryClient,
         history: HistorySettings,
         clock: Clock,
-        after_page: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._counting = counting
@@ -209,7 +63,6 @@ class Rebuilder:
         self._client = client
         self._history = history
         self._clock = clock
-        self._after_page = after_page
         self._backoff = Backoff(initial_seconds=0.5, maximum_seconds=30)
         self._failures = 0
 
@@ -265,35 +118,39 @@ class Rebuilder:
 
     async def _read_history(self, building: GenerationRow) -> None:
         """Counts pages until nothing that was counted is missing."""
-        assert building.first_day is not None  # noqa: S101  Of a row that a rebuild made.
+        settle = self._history.settle_seconds
+        # What was on its way into the history when the rebuild began is there soon after.
+        quiet = self._clock.monotonic() + min(QUIET_SECONDS, settle)
         token, deadline = building.page_token, 0.0
         while True:
-            try:
-                page = await self._client.read_page(building.first_day - MARGIN, None, token)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.INVALID_ARGUMENT or not token:
-                    raise
-                # The orchestrator's token changed its form: from the start again, what was counted is known.
-                log.warning("rebuild_token_refused", generation=building.generation)
-                token = ""
-                continue
+            page = await self._read_page(building, token)
             token = page.next_page_token or token
             facts = read_facts(page.events)
-            is_building = await self._counting.count_history(
-                building.generation, facts, token, len(page.events)
-            )
-            if not is_building:
+            if not await self._counting.count_history(building.generation, facts, token, len(page.events)):
                 return
-            self._after_page()
-            if page.is_last:
-                missing = await self._count_missing(building)
-                if not missing:
-                    return
-                deadline = deadline or self._clock.monotonic() + self._history.settle_seconds
-                if self._clock.monotonic() >= deadline:
-                    self._give_up_or_drop(building, missing)
-                    return
-                await self._clock.sleep(LOOK_SECONDS)
+            if not page.is_last:
+                continue
+            now = self._clock.monotonic()
+            missing = await self._count_missing(building)
+            deadline = deadline or now + settle
+            if missing and now >= deadline:
+                self._give_up_or_drop(building, missing)
+                return
+            if not missing and now >= quiet:
+                return
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def _read_page(self, building: GenerationRow, token: str) -> HistoryPage:
+        assert building.first_day is not None  # noqa: S101  Of a row that a rebuild made.
+        start = building.first_day - MARGIN
+        try:
+            return await self._client.read_page(start, None, token)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT or not token:
+                raise
+        # The orchestrator's token changed its form: from the start again, what was counted is known.
+        log.warning("rebuild_token_refused", generation=building.generation)
+        return await self._client.read_page(start, None, "")
 
     def _give_up_or_drop(self, building: GenerationRow, missing: int) -> None:
         if not building.drop_unlisted:

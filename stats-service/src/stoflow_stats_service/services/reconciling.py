@@ -17,13 +17,13 @@ from stoflow_stats_service.clients.history import HistoryClient
 from stoflow_stats_service.facts import AttemptEnded, AttemptOutcome, Fact, RunEnded, RunOutcome
 from stoflow_stats_service.repositories.generation import GenerationRepository, day_of
 from stoflow_stats_service.repositories.reconciled_day import FigureKey, ReconciledDayRepository
-from stoflow_stats_service.services.reading import reading
-from stoflow_stats_service.services.rebuilding import (
+from stoflow_stats_service.services.history import (
     MARGIN,
     HistorySettings,
     orchestrator_not_set,
     read_facts,
 )
+from stoflow_stats_service.services.reading import reading
 
 log = get_logger(__name__)
 
@@ -136,20 +136,30 @@ class ReconcileService:
         self._client = client
         self._history = history
         self._clock = clock
+        self._doubted: datetime | None = None
 
     async def run(self) -> None:
         """Compares each day once it is over, for ever."""
         while True:
             day = day_of(self._clock.now() - CLOSE_DELAY) - _DAY
             try:
-                async with reading(self._engine) as connection:
-                    is_done = await self._days.find_differences(connection, day.date()) is not None
-                if not is_done:
-                    await self.reconcile(day)
+                await self._reconcile_once(day)
             except (ServiceError, SQLAlchemyError, OSError) as error:
                 # The history or the database is away; the day stays to be compared.
                 log.warning("reconcile_interrupted", day=f"{day:%Y-%m-%d}", error=str(error))
             await self._clock.sleep(LOOK_SECONDS)
+
+    async def _reconcile_once(self, day: datetime) -> None:
+        async with reading(self._engine) as connection:
+            if await self._days.find_differences(connection, day.date()) is not None:
+                return
+        tally, differences = await self._compare(day)
+        if differences and self._doubted != day:
+            # A consumer that is behind has not counted everything yet: it is looked at twice.
+            self._doubted = day
+            log.warning("reconcile_looks_again", day=f"{day:%Y-%m-%d}", differences=len(differences))
+            return
+        await self._save(day, tally, differences)
 
     async def reconcile(self, day: datetime) -> Comparison:
         """Compares a UTC day.
@@ -159,6 +169,11 @@ class ReconcileService:
             FailedPreconditionError: ORCHESTRATOR_NOT_SET.
             UnavailableError: The orchestrator does not answer.
         """
+        tally, differences = await self._compare(day)
+        await self._save(day, tally, differences)
+        return Comparison(tally.events, len(differences), differences[:MAX_DIFFERENCES])
+
+    async def _compare(self, day: datetime) -> tuple[Tally, list[Difference]]:
         async with reading(self._engine) as connection:
             # Before the long way: a database that is away makes it vain.
             await self._generations.get_active(connection)
@@ -167,11 +182,12 @@ class ReconcileService:
         async with reading(self._engine) as connection:
             active = await self._generations.get_active(connection)
             counted = await self._days.read_figures(connection, active.generation, day, day + _DAY)
-        differences = compare(counted, tally.figures)
+        return tally, compare(counted, tally.figures)
+
+    async def _save(self, day: datetime, tally: Tally, differences: list[Difference]) -> None:
         async with reading(self._engine, may_write=True) as connection, connection.begin():
             await self._days.save(connection, day.date(), tally.events, len(differences))
         self._tell(day, tally.events, differences)
-        return Comparison(tally.events, len(differences), differences[:MAX_DIFFERENCES])
 
     def _check(self, day: datetime) -> None:
         first = self._history.first_day(self._clock.now())
