@@ -109,11 +109,22 @@ class CounterRepository:
         self, connection: AsyncConnection, generation: int, start: datetime, end: datetime
     ) -> datetime | None:
         """Returns the first hour with figures from `start` to before `end`."""
+        return min(await self._extremes(connection, func.min, generation, start, end), default=None)
+
+    async def find_last_hour(
+        self, connection: AsyncConnection, generation: int, start: datetime, end: datetime
+    ) -> datetime | None:
+        """Returns the last hour with figures from `start` to before `end`."""
+        return max(await self._extremes(connection, func.max, generation, start, end), default=None)
+
+    async def _extremes(
+        self, connection: AsyncConnection, of: Any, generation: int, start: datetime, end: datetime
+    ) -> list[datetime]:
         found: list[datetime] = []
         for table in _TABLES:
-            query = select(func.min(table.c.hour)).where(_is_within(table, generation, start, end))
+            query = select(of(table.c.hour)).where(_is_within(table, generation, start, end))
             found += [hour for hour in (await connection.execute(query)).scalars() if hour is not None]
-        return min(found, default=None)
+        return found
 
     async def copy_days(
         self, connection: AsyncConnection, source: int, target: int, start: datetime, end: datetime

@@ -33,7 +33,6 @@ log = get_logger(__name__)
 LOOK_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 FROZEN_STEP = timedelta(days=30)
-_DAY = timedelta(days=1)
 _START = datetime.min.replace(tzinfo=UTC)
 
 
@@ -199,12 +198,10 @@ class Rebuilder:
                 or building.start_hour <= active.start_hour
             ):
                 return False
-            # All times of the two are starts of days.
-            end = building.start_hour
-            start = max(end - _DAY, active.start_hour)
-            source = active.generation
-            if await self._counters.find_first_hour(connection, source, active.start_hour, start) is None:
-                start = active.start_hour
+            # All times of the two are starts of days. What lies between two days with figures is empty.
+            source, end = active.generation, building.start_hour
+            last = await self._counters.find_last_hour(connection, source, active.start_hour, end)
+            start = active.start_hour if last is None else day_of(last.astimezone(UTC))
             await self._counters.copy_days(connection, source, generation, start, end)
             await self._events.copy_days(connection, source, generation, start, end)
             await self._generations.change(connection, generation, start_hour=start)
