@@ -33,6 +33,8 @@ class EbayMarket(Market):
             "EBAY_API_URL": sandbox_url,
             "EBAY_MEDIA_URL": sandbox_url,
             "EBAY_AUTH_URL": sandbox_url,
+            "EBAY_IDENTITY_URL": sandbox_url,
+            "EBAY_CONSENT_URL": sandbox_url,
             "EBAY_CLIENT_ID": CLIENT_ID,
             "EBAY_CLIENT_SECRET": CLIENT_SECRET,
             "EBAY_REQUEST_TIMEOUT_SECONDS": f"{request_timeout_seconds:g}",

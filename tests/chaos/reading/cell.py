@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import grpc
+import grpc.aio
 import httpx
 from google.protobuf import json_format, struct_pb2
 from stoflow.accounts.v1 import account_pb2, account_service_pb2
@@ -242,8 +244,15 @@ class ReadingRun:
         return {one.remote_id: one.state for one in found}
 
     async def account_state(self) -> account_pb2.AccountState.ValueType:
+        """Returns where the account stands; a new one whose connection failed is gone."""
         request = account_service_pb2.GetAccountRequest(tenant_id=self.tenant_id, account_id=self.account_id)
-        return (await self.stage.stubs.accounts.GetAccount(request)).account.state
+        try:
+            return (await self.stage.stubs.accounts.GetAccount(request)).account.state
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            self.account_id = ""
+            return account_pb2.ACCOUNT_STATE_UNSPECIFIED
 
     async def require_truth(self) -> None:
         """Fails unless the catalogue says what eBay does: nothing missing, nothing called over that is not."""

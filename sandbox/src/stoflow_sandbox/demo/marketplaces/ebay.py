@@ -29,6 +29,8 @@ class EbayDemo(TradingMarketplace):
             "EBAY_API_URL": sandbox_url,
             "EBAY_MEDIA_URL": sandbox_url,
             "EBAY_AUTH_URL": sandbox_url,
+            "EBAY_IDENTITY_URL": sandbox_url,
+            "EBAY_CONSENT_URL": sandbox_url,
             "EBAY_CLIENT_ID": CLIENT_ID,
             "EBAY_CLIENT_SECRET": secrets.token("ebay client secret"),
         }
