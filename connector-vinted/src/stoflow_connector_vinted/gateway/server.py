@@ -198,12 +198,16 @@ class VintedGateway:
                 raise PairingRefusedError("too short for any secret of ours")
             paired = await self._client().verify_pairing(token, hello["client_id"])
             connection = BrowserConnection(socket, paired, token, hello["client_id"], hello["session"])
-            account = self._account(paired)
-            await account.join(connection, hello["requests"])
+            await self._attend(self._account(paired), connection, hello["requests"])
         except PairingRefusedError:
             await part(socket, "UNAUTHORIZED", "This browser is not paired, or not any more.")
-            return
+
+    async def _attend(
+        self, account: AccountBrowsers, connection: BrowserConnection, requests: list[Message]
+    ) -> None:
+        """Serves a paired browser until it goes, however it goes."""
         try:
+            await account.join(connection, requests)
             await self._say_welcome(account, connection)
             await self._listen(account, connection)
         finally:
