@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from stoflow.accounts.v1.account_pb2 import AccountStopReason
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
@@ -190,3 +191,28 @@ async def test_newer_connection_of_a_browser_replaces_the_older() -> None:
             assert json.loads(await older.recv())["reason"] == "REPLACED"
             assert await closing_code(older) == 4409
             assert (await ask(newer, {"type": "ping"}))["type"] == "pong"
+
+
+async def test_stopped_account_goes_on_when_its_seller_pairs_anew() -> None:
+    """Whoever lost the browser that was stopped is not locked out: a new pairing is the seller's word as well."""
+    async with open_door() as door:
+        door.account.stop_reason = AccountStopReason.ACCOUNT_STOP_REASON_NEEDS_HUMAN
+        token = await door.pair()
+        assert door.account.stop_reason == AccountStopReason.ACCOUNT_STOP_REASON_UNSPECIFIED
+        async with door.connect() as socket:
+            assert (await ask(socket, door.hello(token)))["role"] == "ACTIVE"
+
+
+async def test_browser_that_comes_back_stopped_stops_its_account() -> None:
+    """A stop that the connector did not live to hear of is heard of with the next hello, and a resumption ends it."""
+    async with open_door() as door:
+        token = await door.pair()
+        session = {"state": "PAUSED", "pause": "CAPTCHA", "user": {"id": "1001", "login": "ann"}}
+        async with door.connect() as socket:
+            welcome = await ask(socket, {**door.hello(token), "session": session})
+            assert (welcome["role"], welcome["reason"]) == ("STANDBY", "NOT_READY")
+            await ask(socket, {"type": "ping"})
+            assert door.account.stop_reason == AccountStopReason.ACCOUNT_STOP_REASON_NEEDS_HUMAN
+            await socket.send('{"type": "resume"}')
+            await ask(socket, {"type": "ping"})
+            assert door.account.stop_reason == AccountStopReason.ACCOUNT_STOP_REASON_UNSPECIFIED

@@ -187,6 +187,9 @@ class VintedGateway:
             await part(socket, "PAIRING_REFUSED", "The code is wrong, was used, or has ended.")
             return
         log.info("browser_paired", account_id=paired.account_id, pairing_id=paired.pairing_id)
+        if paired.stop_reason:
+            # A new installation knows of no stop that it could resume; typing a code is the seller's word as well.
+            await self._client().resume_account(paired.tenant_id, paired.account_id)
         await _send(socket, {"type": "paired", "token": token, "account": _account(paired)})
         await socket.close()
 
