@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,12 @@ CONNECTED = account_pb2.ACCOUNT_STATE_CONNECTED
 CONNECTING = account_pb2.ACCOUNT_STATE_CONNECTING
 RECONNECT_REQUIRED = account_pb2.ACCOUNT_STATE_RECONNECT_REQUIRED
 STATE_INVALID = "FAILED_PRECONDITION CONNECT_STATE_INVALID"
+
+
+@pytest.fixture(scope="module")
+def engine_settings() -> dict[str, str]:
+    """Leases long enough for a slow machine."""
+    return {"LEASE_SECONDS": "10", "DISPATCH_TIMEOUT_SECONDS": "10"}
 
 
 @pytest.fixture
@@ -195,6 +202,32 @@ async def test_reconnected_account_goes_on_with_what_waited(market: Market) -> N
         assert ended.index(completed.job.job_id) < ended.index(critical.job_id)
 
 
+async def test_refused_refresh_stops_the_account_and_its_reconnection_lets_the_job_go_on(
+    market: Market,
+) -> None:
+    """A refresh token that is worth nothing makes the account RECONNECT_REQUIRED; its job waits, burns no retry, and
+    completes with the tokens of the next consent.
+    """
+    async with market.connector():
+        account, _ = await market.connect()
+        market.shop.account_id = account.account_id
+        market.endpoint.valid_refresh.clear()
+        table = f"user_{market.shop.tenant_id}.accounts"
+        await market.shop.query(f"UPDATE {table} SET access_token_expire_time = now() RETURNING 1")
+        job = await market.shop.create_job(action="work", max_retries=0)
+
+        async def waits() -> bool:
+            reason = (await market.shop.get_job(job.job_id)).wait_reason
+            return reason == job_pb2.WAIT_REASON_ACCOUNT_RECONNECT_REQUIRED
+
+        await eventually(waits, "the job waits for the reconnection")
+        assert (await market.get_account(account.account_id)).state == RECONNECT_REQUIRED
+        _, connected = await market.connect("seller-1", account.account_id)
+        assert state_of(connected) == "COMPLETED"
+        assert state_of(await market.shop.wait_for_end(job.job_id)) == "COMPLETED"
+    assert len(market.endpoint.refreshed) == 1
+
+
 async def test_while_a_code_is_awaited_nothing_else_of_the_account_runs(market: Market) -> None:
     """A closed account's CRITICAL job stays where it is although a connect job may be admitted just now."""
     async with market.connector():
@@ -273,8 +306,6 @@ async def test_new_application_id_needs_no_new_version(market: Market) -> None:
     async with market.connector():
         oauth = market.definition().oauth
         assert oauth is not None
-    from dataclasses import replace
-
     async with market.connector(oauth=replace(oauth, client_id="other-app")):
         begun = await market.begin()
     assert "client_id=other-app" in begun.consent_url

@@ -113,10 +113,12 @@ class ListingUpdateRepository:
                 set_={
                     "update_id": given.update_id,
                     "first_time": first_time,
-                    # What is to be ended, or was sold elsewhere, does not wait for the product to rest.
+                    # What is to be ended does not wait for the product to rest.
                     "due_time": case(
-                        (DueListingUpdate.due_time <= given.first_time, DueListingUpdate.due_time),
-                        (DueListingUpdate.action != "update", given.first_time),
+                        (
+                            DueListingUpdate.action != "update",
+                            func.coalesce(DueListingUpdate.due_time, given.first_time),
+                        ),
                         else_=func.least(
                             given.due_time,
                             first_time + MAX_QUIET_PERIODS * (given.due_time - given.first_time),

@@ -15,13 +15,13 @@ from stoflow_service_kit.logs import get_logger
 
 log = get_logger(__name__)
 
-TICK_SECONDS = 1.0
+TICK_SECONDS = 3.0
 ERASURES_A_TICK = 20
 JOBS_A_TICK = 100
 
 
 class AccountErasures:
-    """Looks once a second. Several orchestrators may: a job that is cancelled twice is cancelled once."""
+    """Looks every three seconds. Several orchestrators may: a job that is cancelled twice is cancelled once."""
 
     def __init__(self, database: Database, committer: Committer, clock: Clock) -> None:
         self._database = database
