@@ -95,7 +95,12 @@ async def chromium(profile: Path, extension: Path) -> AsyncIterator[Chromium]:
         arguments.append("--no-sandbox")
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
-            profile, executable_path=find_chromium(), headless=False, args=arguments
+            profile,
+            executable_path=find_chromium(),
+            headless=False,
+            args=arguments,
+            # Caches of fonts and the like stay where the profile is.
+            env={**os.environ, "HOME": str(profile.parent), "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": ""},
         )
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         try:
