@@ -198,6 +198,23 @@ async def test_update_older_than_the_listing_is_dropped(selling: Selling) -> Non
     assert [(result.output, result.listing) for result in job.results] == [({"dropped": "OLDER"}, None)] * 2
 
 
+async def test_retried_older_update_is_dropped_behind_its_first_step(selling: Selling) -> None:
+    """A failed job that is retried after a newer one changes no texts and no pictures."""
+    await selling.run("publish")
+    before = selling.only()["digests"]
+    selling.change(title="Old news")
+    selling.picture("white")
+    job = Job("update")
+    planned = await selling.attempt(job, "put_inventory")
+    (following,) = planned.follow_ups
+    # Meanwhile a newer one has run.
+    selling.listings = [replace(known, product_version=2) for known in selling.listings]
+    await selling.attempt(job, "update_pictures", given=following.input)
+    result = await selling.attempt(job, "update_listing")
+    assert (result.output, result.listing) == ({"dropped": "OLDER"}, None)
+    assert (selling.only()["title"], selling.only()["digests"]) == ("Summer dress", before)
+
+
 async def test_update_without_a_listing_is_told(selling: Selling) -> None:
     """There is nothing to update: the seller is told to publish first."""
     with pytest.raises(PermanentError, match="publish the product first"):

@@ -1,7 +1,7 @@
 """Brings a product's listing up to date, and leaves at Etsy whatever the product does not speak of."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from stoflow_connector_etsy.clients.listing import EtsyListing
 from stoflow_connector_etsy.clients.listings import ListingsClient
@@ -13,7 +13,17 @@ from stoflow_connector_etsy.notes import noted_pictures, picture_notes, with_not
 from stoflow_connector_etsy.services.listing_finder import ListingFinder
 from stoflow_connector_etsy.services.picture_update import PictureUpdate
 from stoflow_connector_etsy.services.sellers import seller_of
-from stoflow_connector_sdk import FollowUp, ListingChange, ListingState, TaskContext, TaskResult, Violation
+from stoflow_connector_sdk import (
+    FollowUp,
+    ListingChange,
+    ListingState,
+    ProductListing,
+    TaskContext,
+    TaskResult,
+    Violation,
+)
+
+_DROPPED: Final[Mapping[str, str]] = {"dropped": "OLDER"}
 
 
 class EtsyUpdateService:
@@ -31,9 +41,8 @@ class EtsyUpdateService:
         """
         terms = ListingTerms.from_task(task)
         known_listings = await task.get_listings()
-        if any(known.product_version > task.product.version for known in known_listings):
-            # A job that was retried, or waited while a newer one ran: what it carries is over.
-            return TaskResult({"dropped": "OLDER"})
+        if _shows_newer(known_listings, task):
+            return TaskResult(_DROPPED)
         seller = seller_of(task, ending=not terms.is_available)
         listing = await self._finder.find(seller, task)
         if listing is None:
@@ -53,6 +62,8 @@ class EtsyUpdateService:
 
     async def update_pictures(self, task: TaskContext) -> TaskResult:
         """Shows the product's pictures as they are now; what was there before, and is not ours, stays behind them."""
+        if _shows_newer(await task.get_listings(), task):
+            return TaskResult(_DROPPED)
         given = task.input
         foreign = [int(image_id) for image_id in given["foreign"]]
         ids = await self._pictures.replace(
@@ -64,6 +75,8 @@ class EtsyUpdateService:
         """Changes the texts and profiles that the product speaks of; its state stays."""
         if "dropped" in task.outputs["put_inventory"]:
             return TaskResult(task.outputs["put_inventory"])
+        if _shows_newer(await task.get_listings(), task):
+            return TaskResult(_DROPPED)
         terms = ListingTerms.from_task(task)
         seller = seller_of(task)
         listing_id = int(str(task.outputs["put_inventory"]["listingId"]))
@@ -95,3 +108,11 @@ class EtsyUpdateService:
         if listing.state != "active":
             return listing
         return await self._listings.update(seller, listing.listing_id, {"state": "inactive"})
+
+
+def _shows_newer(known: Sequence[ProductListing], task: TaskContext) -> bool:
+    """Whether the job carries an older product than is shown: it was retried, or waited while a newer one ran.
+
+    Each step asks for itself, since a retried job goes on behind the steps that were done before.
+    """
+    return any(listing.product_version > task.product.version for listing in known)
