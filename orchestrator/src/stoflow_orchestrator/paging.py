@@ -98,6 +98,14 @@ def single_number(parts: list[str]) -> int:
     return number
 
 
+def single_text(parts: list[str]) -> str:
+    """Parses a key of one text that a database can keep."""
+    text = _SEPARATOR.join(parts)
+    if "\0" in text:
+        raise ValueError("not storable")
+    return text
+
+
 def single_uuid(parts: list[str]) -> UUID:
     """Parses a key of one id."""
     (text,) = parts

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
+from stoflow.connector.v1.connector_service_pb2 import GetSyncStateRequest
 
+from stoflow_orchestrator.paging import decode_token, encode_token, single_text
 from stoflow_orchestrator.repositories.database import Database
 from stoflow_orchestrator.repositories.sync_state import SyncStateRepository
 from stoflow_orchestrator.services.product_listings import LeaseHolder, lease_required
@@ -41,9 +43,13 @@ class SyncStates:
         """Returns what the job's account is compared with.
 
         Raises:
+            InvalidArgumentError: PAGE_TOKEN_INVALID.
             NotFoundError: TENANT_NOT_FOUND.
             FailedPreconditionError: LEASE_REQUIRED.
         """
+        # The tasks of a job hand the token on, so it is bound to the job alone.
+        query = GetSyncStateRequest(tenant_id=holder.tenant_id, job_id=str(holder.job_id))
+        after = decode_token(query, page_token, single_text) or ""
         await self._tenants.require(holder.tenant_id)
         async with self._database.tenant_reading(holder.tenant_id) as connection:
             states = SyncStateRepository(connection)
@@ -59,6 +65,7 @@ class SyncStates:
             last = await states.find_last_complete_time(subject.account_id, subject.action, subject.site)
             if not page_size:
                 return SyncState(last, (), "")
-            found = await states.list_live(subject.account_id, subject.site, page_token, page_size + 1)
+            found = await states.list_live(subject.account_id, subject.site, after, page_size + 1)
         page = found[:page_size]
-        return SyncState(last, page, page[-1].remote_id if len(found) > page_size else "")
+        has_more = len(found) > page_size
+        return SyncState(last, page, encode_token(query, [page[-1].remote_id]) if has_more else "")

@@ -896,7 +896,7 @@ class GetSyncStateRequest(_message.Message):
     page_size: _builtins.int
     """Listings wanted at most; 0 for none at all."""
     page_token: _builtins.str
-    """next_page_token of the answer before, also of another task's; empty to begin."""
+    """next_page_token of the answer before, also of another task of the job; empty to begin."""
     def __init__(
         self,
         *,
