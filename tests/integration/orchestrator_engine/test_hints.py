@@ -140,6 +140,13 @@ async def test_deleted_sellers_data_are_erased(shop: Shop, way: str) -> None:
     running = await shop.create_job(action="sync_orders")
     command, granted = await connector.receive_and_start()
     waiting = await shop.create_job(action="sync_listings", not_before_time={"seconds": 4_000_000_000})
+    await shop.query(
+        "INSERT INTO public.pairings (pairing_id, tenant_id, account_id, marketplace, token_sha256, client_id,"
+        " client_name) VALUES (gen_random_uuid(), %s, %s, %s, sha256('x'), gen_random_uuid(), 'Desk') RETURNING 1",
+        shop.tenant_id,
+        shop.account_id,
+        shop.marketplace,
+    )
     if way == "hint":
         assert (await hint(shop, DELETED, seller)).account_count == 1
     else:
@@ -157,12 +164,14 @@ async def test_deleted_sellers_data_are_erased(shop: Shop, way: str) -> None:
     assert (account.display_name, account.remote_account_id, len(account.settings)) == ("", "", 0)
     stored = f"SELECT row_to_json(a)::text FROM user_{shop.tenant_id}.accounts AS a WHERE account_id = %s"
     (row,) = await shop.query(stored, shop.account_id)
+    pairings = "SELECT count(*) FROM public.pairings WHERE account_id = %s"
+    assert await shop.query(pairings, shop.account_id) == [(0,)]
     gate = await shop.query(
         "SELECT row_to_json(g)::text FROM public.account_gates AS g WHERE account_id = %s", shop.account_id
     )
     assert '"credentials":null' in str(row[0])
     assert seller not in f"{row} {gate}"
-    assert "Jo's shop" not in f"{row} {gate}"
+    assert "Corner shop" not in f"{row} {gate}"
 
     async def is_recorded() -> bool:
         rows = await shop.query(

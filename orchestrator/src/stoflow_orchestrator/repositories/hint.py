@@ -23,6 +23,7 @@ from stoflow_orchestrator.models.connection import (
 from stoflow_orchestrator.models.connector import AccountGate
 from stoflow_orchestrator.models.listing_update import DueListingUpdate
 from stoflow_orchestrator.models.live import LiveJob
+from stoflow_orchestrator.models.session import AccountSession, Pairing, PairingCode
 
 LIVE_STATES = ("PENDING", "RUNNING", "PAUSED")
 
@@ -90,10 +91,8 @@ class HintRepository:
             ),
             execution_options=_of_tenant(tenant_id),
         )
-        await self._connection.execute(delete(AccountSync).where(AccountSync.account_id == account_id))
-        await self._connection.execute(
-            delete(DueListingUpdate).where(DueListingUpdate.account_id == account_id)
-        )
+        for table in (AccountSync, DueListingUpdate, AccountSession, Pairing, PairingCode):
+            await self._connection.execute(delete(table).where(table.account_id == account_id))
         await self._connection.execute(
             insert(AccountErasure).values(
                 erasure_id=uuid_utils.uuid7(),
