@@ -59,7 +59,7 @@ coverage: venv ## Run the tests, on two cores, and report which lines they reach
 check: lint types imports protos-check buf-lint buf-breaking coverage ## Pass every gate
 
 check-long: venv ## Run the long profiles: many more examples of every property, and the tests that take minutes
-	HYPOTHESIS_PROFILE=long $(PYTEST) -m "hypothesis or long" --timeout 1800
+	HYPOTHESIS_PROFILE=long $(PYTEST) -m "hypothesis or long" -n 2 --dist loadfile --timeout 1800
 
 demo: venv ## Bring a product live on the marketplaces' sandboxes, end to end, and stop everything again
 	$(PYTHON_BIN) -m stoflow_sandbox demo
