@@ -17,7 +17,7 @@ PUBLISHED = {
     "public/versions/0003_reference_values.py": "f8d8e842af07748e1a40552e203dfdb3cdb21f42dfdf78cc5a3f3c03e8a5e176",
     "public/versions/0004_due_listing_updates.py": "0355dfbf466965003e99c5516b982103297c00f76b4ebc702164a917c3e90acf",
     "public/versions/0005_update_policies.py": "bb6249254690b180cec1ba775205b729fb135700b4454e4dbb4f87498f3f36f7",
-    "public/versions/0006_reconnections_and_late_effects.py": "fd6219ad3dea00eed8e193623868a50caab06d22e38e155ab213f2032a36086a",
+    "public/versions/0006_reconnections_and_late_effects.py": "fd6219ad3dea00eed8e193623868a50caab06d22e38e155ab213f2032a36086a",  # noqa: E501
     "tenant/versions/0001_first_tables.py": "fd357cfa286bfa97d904872b8f8bf079596ded1b3e6178ae293e3da71d0888f4",
     "tenant/versions/0002_product_details.py": "001b9fbf31f82792c30870f8e7faff6a9cf0ff0363a0310eb7b49c4f7a50ec40",
     "tenant/versions/0003_price_rules.py": "ecda944e945db8157afd6bfe303e0f15b020b1ae2e0791556904f85ba9f7bb63",
