@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, Worker, async_playwright, expect
+from playwright.async_api import BrowserContext, Error, Page, Worker, async_playwright, expect
 
 from stoflow_sandbox.marketplaces.vinted.control import SeededMember
 from tests.conftest import IS_CI
@@ -60,7 +60,14 @@ class Chromium:
         """Opens a page of the extension in a tab."""
         worker = await self.worker()
         page = await self.context.new_page()
-        await page.goto(f"{worker.url.partition('/worker/')[0]}/{path}")
+        address = f"{worker.url.partition('/worker/')[0]}/{path}"
+        try:
+            await page.goto(address)
+        except Error as error:
+            # Chromium may open the page that the extension asks for in this very tab.
+            if "interrupted by another navigation" not in str(error):
+                raise
+            await page.wait_for_url(address)
         return page
 
     async def pair(self, code: str) -> Page:

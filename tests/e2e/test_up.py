@@ -102,7 +102,7 @@ def test_second_up_finds_it_up(running: tuple[Program, str]) -> None:
     assert "live on Vinted since an earlier run" in result.stdout
     assert read_status(program) == before
     assert "it was sold and taken off in an earlier run" in result.stdout
-    assert json.loads(program.report.read_text())["stats"] == {"success_count": 3}
+    assert json.loads(program.report.read_text())["stats"] == {"success_count": 4}
 
 
 def test_killed_service_comes_back(running: tuple[Program, str]) -> None:
@@ -131,7 +131,7 @@ def test_data_survives_a_kill(running: tuple[Program, str]) -> None:
     after = json.loads(result.stdout)
     assert after["listings"] == listings
     assert after["addresses"] == before["addresses"]
-    assert after["stats"] == {"success_count": 3}
+    assert after["stats"] == {"success_count": 4}
 
 
 def test_interrupted_up_stops_what_it_started(tmp_path: Path) -> None:

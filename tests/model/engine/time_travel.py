@@ -24,7 +24,7 @@ PUBLIC_COLUMNS: dict[LiteralString, tuple[LiteralString, ...]] = {
     "effects": ("last_send_time", "update_time"),
     "outbox": ("create_time",),
     "connector_instances": ("expire_time",),
-    "account_gates": ("connect_time",),
+    "account_gates": ("connect_time", "connect_until", "rate_limit_time"),
 }
 TENANT_COLUMNS: dict[LiteralString, tuple[LiteralString, ...]] = {
     "marketplace_jobs": (
