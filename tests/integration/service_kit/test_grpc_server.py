@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
+from stoflow_service_kit.callers import Caller, current_caller, identify_caller
 from stoflow_service_kit.errors import UnauthenticatedError
 from stoflow_service_kit.grpc_channel import open_channel, request_metadata, rich_error
 from stoflow_service_kit.grpc_interceptor import RpcCall
@@ -269,6 +270,37 @@ async def test_a_guard_refuses_before_the_handler() -> None:
     assert servicer.seen == ["a"]
     assert {call.method for call in calls} == {f"/{SERVICE}/Echo"}
     await server.drain(0)
+
+
+async def test_a_handler_sees_who_calls() -> None:
+    """A handler sees the subject that a guard named, the peer and the request id; beside it, others see their own."""
+
+    async def guard(call: RpcCall) -> None:
+        if "subject" in call.metadata:
+            identify_caller(str(call.metadata["subject"]))
+
+    seen: list[Caller] = []
+
+    class Servicer(EchoServicer):
+        async def echo(self, request: Any, context: Any) -> Any:
+            seen.append(current_caller.get())
+            return await super().echo(request, context)
+
+    server = GrpcServer("127.0.0.1:0", CollectorRegistry(), guards=[guard])
+    server.add(add_echo_servicer_to_server, Servicer())
+    await server.start()
+    async with open_channel(server.address) as channel:
+        stub = EchoStub(channel)
+        named = (("subject", "shop-7"), ("x-request-id", "first"))
+        await stub.echo(EchoRequest(text="a"), metadata=named)
+        await stub.echo(EchoRequest(text="a"), metadata=(("x-request-id", "second"),))
+    await server.drain(0)
+    assert [(caller.subject, caller.call_id) for caller in seen] == [
+        ("shop-7", "first"),
+        ("anonymous", "second"),
+    ]
+    assert all(caller.peer.startswith("ipv4:127.0.0.1:") for caller in seen)
+    assert current_caller.get() == Caller("system", "", "")
 
 
 async def test_health_follows_the_service(running: Running) -> None:

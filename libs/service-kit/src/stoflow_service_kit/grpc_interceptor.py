@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 import structlog
 
+from stoflow_service_kit.callers import ANONYMOUS, Caller, current_caller
 from stoflow_service_kit.errors import ServiceError, UnavailableError, UnimplementedError
 from stoflow_service_kit.grpc_status import DETAILS_KEY, REQUEST_ID_KEY, to_status
 from stoflow_service_kit.grpc_validation import Check, parse_request
@@ -144,6 +145,7 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
         }
         request_id = _request_id(metadata)
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        current_caller.set(Caller(ANONYMOUS, context.peer(), request_id))
         context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
         in_flight = self._metrics.in_flight.labels(method)
         in_flight.inc()
