@@ -5,6 +5,7 @@ import asyncio
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
 
+from stoflow_service_kit.caller_token import open_token_file
 from stoflow_service_kit.clock import Clock, SystemClock
 from stoflow_service_kit.database import create_database_engine, database_address, wait_for_database
 from stoflow_service_kit.errors import UnavailableError
@@ -134,7 +135,9 @@ class Parts:
         days = ReconciledDayRepository()
         history = HistorySettings(settings.event_history_days, settings.rebuild_settle_seconds)
         address = settings.orchestrator_address
-        self.client = client = HistoryClient(address) if address else None
+        self.client = client = (
+            HistoryClient(address, open_token_file(settings.orchestrator_token_file)) if address else None
+        )
         self.counting = CountingService(engine, events, counters, generations)
         self.statistics = StatisticsService(engine, generations, jobs, tasks, errors)
         self.rebuilds = RebuildService(

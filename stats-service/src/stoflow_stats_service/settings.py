@@ -10,6 +10,7 @@ from stoflow_service_kit.settings import (
     NatsUrl,
     PostgresUrl,
     ServiceSettings,
+    TokenFilePath,
 )
 
 _MOST_DAYS = 36_500
@@ -23,6 +24,7 @@ class StatsSettings(ServiceSettings):
     orchestrator_address: CallAddress | None = Field(
         default=None, description="host:port of the orchestrator; unset: no rebuild and no reconciling"
     )
+    orchestrator_token_file: TokenFilePath = None
     event_ack_wait_seconds: float = Field(
         default=30,
         ge=1,

@@ -18,6 +18,7 @@ from stoflow_connector_sdk.runtime.connector_runtime import ConnectorRuntime
 from stoflow_connector_sdk.runtime.hints import HintSubmitter
 from stoflow_connector_sdk.runtime.metrics import ConnectorMetrics
 from stoflow_connector_sdk.settings import ConnectorSettings
+from stoflow_service_kit.caller_token import open_token_file
 from stoflow_service_kit.grpc_channel import open_channel
 from stoflow_service_kit.grpc_server import GrpcServer
 from stoflow_service_kit.http_server import HttpServer, create_app
@@ -61,7 +62,8 @@ async def start_connector(
         lifecycle.on_drain("close connector", closer)
     registry = new_registry()
     server = GrpcServer(settings.grpc_address, registry)
-    channel = open_channel(settings.orchestrator_address)
+    token = open_token_file(settings.orchestrator_token_file)
+    channel = open_channel(settings.orchestrator_address, token=token)
     hints = HintSubmitter(channel, definition.marketplace)
     routes = webhook_routes(definition.webhooks, hints.submit)
     http = HttpServer(settings.http_address, create_app(registry, lambda: server.is_serving, routes))

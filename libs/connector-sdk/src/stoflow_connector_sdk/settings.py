@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
-from stoflow_service_kit.settings import CallAddress, NatsUrl, ServiceSettings
+from stoflow_service_kit.settings import CallAddress, NatsUrl, ServiceSettings, TokenFilePath
 
 
 class ConnectorSettings(ServiceSettings):
     """What every connector reads; a connector adds its own fields."""
 
     orchestrator_address: CallAddress
+    orchestrator_token_file: TokenFilePath = None
     nats_url: NatsUrl
     slots: int = Field(default=16, ge=1, le=10_000, description="tasks that run at once, from 1 to 10000")
     marketplace: str | None = Field(

@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 import structlog
 
+from stoflow_service_kit.caller_token import TokenChannel, TokenSource
 from stoflow_service_kit.grpc_server import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
 from stoflow_service_kit.grpc_status import REQUEST_ID_KEY, RichError, rich_error
 
@@ -31,6 +32,7 @@ def open_channel(
     address: str,
     *,
     credentials: grpc.ChannelCredentials | None = None,
+    token: TokenSource | None = None,
     service_config: str | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> grpc.aio.Channel:
@@ -39,6 +41,7 @@ def open_channel(
     Args:
         address: `host:port`, or a gRPC target such as `dns:///orchestrator:50051`.
         credentials: TLS; none means plain text.
+        token: Says in every call who calls; none sends no token.
         service_config: JSON, such as from `retry_service_config`; none means no call is repeated.
         max_message_bytes: Bound of one message, in both directions.
     """
@@ -51,9 +54,12 @@ def open_channel(
     ]
     if service_config is not None:
         options.append(("grpc.service_config", service_config))
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=options)
-    return grpc.aio.secure_channel(address, credentials, options=options)
+    channel = (
+        grpc.aio.insecure_channel(address, options=options)
+        if credentials is None
+        else grpc.aio.secure_channel(address, credentials, options=options)
+    )
+    return channel if token is None else TokenChannel(channel, token)
 
 
 def retry_service_config(

@@ -88,6 +88,10 @@ NatsUrl = Annotated[
     Field(description="nats://host:port, several separated by commas", repr=False),
 ]
 HttpUrl = Annotated[str, AfterValidator(_http_url), Field(description="http://host:port or https://host")]
+TokenFilePath = Annotated[
+    str | None,
+    Field(description="path of a file that holds the bearer token for calls; unset for calls without one"),
+]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
 

@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from stoflow.admin.v1 import admin_service_pb2, admin_service_pb2_grpc
 from stoflow.events.v1 import event_pb2
 
+from stoflow_service_kit.caller_token import TokenSource
 from stoflow_service_kit.grpc_channel import open_channel, retry_service_config
 
 PAGE_EVENTS = 2_000
@@ -25,9 +26,11 @@ class HistoryPage(NamedTuple):
 class HistoryClient:
     """Reads AdminService.ListEvents."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, token: TokenSource | None = None) -> None:
         self._channel = open_channel(
-            address, service_config=retry_service_config({"stoflow.admin.v1.AdminService": ["ListEvents"]})
+            address,
+            token=token,
+            service_config=retry_service_config({"stoflow.admin.v1.AdminService": ["ListEvents"]}),
         )
         self._stub: Any = admin_service_pb2_grpc.AdminServiceStub(self._channel)
 
