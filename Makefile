@@ -8,7 +8,7 @@ export BUF_CACHE_DIR := $(CURDIR)/.cache/buf
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv lock protos protos-check buf-lint buf-breaking format lint types imports test test-unit \
-	coverage check check-long demo up down bench kill-matrix
+	coverage check check-long demo up down bench kill-matrix wheels
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ check: lint types imports protos-check buf-lint buf-breaking coverage ## Pass ev
 
 check-long: venv ## Run the long profiles: many more examples of every property, and the tests that take minutes
 	HYPOTHESIS_PROFILE=long $(PYTEST) -m "hypothesis or long" -n 2 --dist loadfile --timeout 1800
+
+wheels: venv ## Build a wheel of every package, and the constraints to install them with, into dist/
+	$(PYTHON_BIN) -m scripts.build_wheels
 
 demo: venv ## Bring a product live on the marketplaces' sandboxes, end to end, and stop everything again
 	$(PYTHON_BIN) -m stoflow_sandbox demo

@@ -103,7 +103,8 @@ def test_a_wrong_command_line_is_refused() -> None:
         timeout=60,
     )
     assert ended.returncode == 2
-    assert "usage: python -m stoflow_stats_service [migrate]" in ended.stderr
+    assert "usage: stoflow-stats-service" in ended.stderr
+    assert "{migrate}" in ended.stderr
 
 
 def test_missing_settings_are_named_at_once() -> None:
