@@ -8,7 +8,7 @@ export BUF_CACHE_DIR := $(CURDIR)/.cache/buf
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv lock protos protos-check buf-lint buf-breaking format lint types imports test test-unit \
-	coverage check check-long demo up down bench kill-matrix wheels
+	coverage check check-long demo up down new-connector bench kill-matrix wheels
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -64,14 +64,18 @@ check-long: venv ## Run the long profiles: many more examples of every property,
 wheels: venv ## Build a wheel of every package, and the constraints to install them with, into dist/
 	$(PYTHON_BIN) -m scripts.build_wheels
 
-demo: venv ## Bring a product live on the marketplaces' sandboxes, end to end, and stop everything again
-	$(PYTHON_BIN) -m stoflow_sandbox demo
+demo: venv ## Bring a product live on the marketplaces' sandboxes, end to end, and stop everything again (WITH=name for more)
+	$(PYTHON_BIN) -m stoflow_sandbox demo $(addprefix --with ,$(WITH))
 
 up: venv ## The same as demo, and stay up; data is kept between runs
-	$(PYTHON_BIN) -m stoflow_sandbox up
+	$(PYTHON_BIN) -m stoflow_sandbox up $(addprefix --with ,$(WITH))
 
 down: venv ## Stop what `make up` started
 	$(PYTHON_BIN) -m stoflow_sandbox down
+
+new-connector: venv ## Make a connector for another marketplace (NAME=depop), which passes its tests as made
+	@$(PYTHON_BIN) scripts/new_connector.py $(if $(NAME),"$(NAME)",--help)
+	@$(if $(NAME),scripts/bootstrap)
 
 bench: venv ## Measure the workloads beside the peers (ROUNDS=3, ONLY=W1,W2 to renew these, QUICK=1 for a glance)
 	$(PYTHON_BIN) -m benchmarks run --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)

@@ -25,14 +25,14 @@ TOOLS_STAMP = TOOLS / ".bootstrap.json"
 UNFINISHED = CACHE / "bootstrap.unfinished"
 LOCK = ROOT / "requirements.lock"
 UV_REQUIREMENTS = ROOT / "scripts" / "uv-requirements.txt"
+# Folders of packages; a connector is found by its folder's name, so that adding one changes nothing here.
 PACKAGES = (
     "protos",
     "libs/service-kit",
     "libs/connector-sdk",
     "orchestrator",
-    "connector-ebay",
-    "connector-etsy",
-    "connector-vinted",
+    "connector-*",
+    "examples/connector-*",
     "stats-service",
     "console",
     "sandbox",
@@ -61,6 +61,12 @@ class BootstrapError(Exception):
     """Something outside this script must change first; the message says what."""
 
 
+def find_packages() -> list[Path]:
+    """Returns the folder of each package; one without a pyproject.toml, such as a removed branch leaves, is none."""
+    found = [path for pattern in PACKAGES for path in sorted(ROOT.glob(pattern))]
+    return [path for path in found if (path / "pyproject.toml").is_file()]
+
+
 def digest(*paths: Path) -> str:
     """Returns one hash over the contents of the files, in order."""
     total = hashlib.sha256()
@@ -79,7 +85,7 @@ def wanted_tools() -> dict[str, str]:
 
 
 def wanted_environment() -> dict[str, str]:
-    projects = [ROOT / folder / "pyproject.toml" for folder in PACKAGES]
+    projects = [folder / "pyproject.toml" for folder in find_packages()]
     return interpreter() | {"lock": digest(LOCK), "packages": digest(Path(__file__), *projects)}
 
 
@@ -204,7 +210,7 @@ class Bootstrap:
                 python,
                 LOCK,
             )
-        editables = [argument for folder in PACKAGES for argument in ("--editable", str(ROOT / folder))]
+        editables = [argument for folder in find_packages() for argument in ("--editable", str(folder))]
         self.run(
             uv,
             "pip",

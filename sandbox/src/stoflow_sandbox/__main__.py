@@ -13,6 +13,7 @@ import typer
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.errors import DemoError
 from stoflow_sandbox.demo.lasting import bring_down, bring_up, show_status
+from stoflow_sandbox.demo.marketplaces import choose_marketplaces
 from stoflow_sandbox.demo.once import run_demo
 from stoflow_sandbox.demo.settings import DemoSettings
 from stoflow_sandbox.demo.signals import SIGNAL_EXIT_BASE, raise_on_signals
@@ -29,6 +30,11 @@ Data = Annotated[
 ReportFile = Annotated[Path, typer.Option("--report", help="File that receives the result as JSON.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait for any one thing, in seconds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the lines.")]
+
+With = Annotated[
+    list[str] | None,
+    typer.Option("--with", help="A marketplace that takes part beside the usual ones; may be repeated."),
+]
 
 DEFAULT_DATA = Path("var")
 DEFAULT_REPORT = Path("build/demo.json")
@@ -51,10 +57,16 @@ def demo(
     report: ReportFile = DEFAULT_REPORT,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = False,
+    with_: With = None,
 ) -> None:
     """Bring a product live on every marketplace sandbox, and stop everything again."""
     settings = load_settings(DemoSettings)
-    _run(json, lambda reporter: run_demo(settings, data, report, timeout, reporter))
+    _run(
+        json,
+        lambda reporter: run_demo(
+            settings, choose_marketplaces(with_ or ()), data, report, timeout, reporter
+        ),
+    )
 
 
 @app.command()
@@ -63,10 +75,11 @@ def up(
     report: ReportFile = DEFAULT_REPORT,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = False,
+    with_: With = None,
 ) -> None:
     """The same as demo, and stay up in the background; data is kept between runs."""
     load_settings(DemoSettings)
-    _run(json, lambda reporter: bring_up(data, report, timeout, reporter))
+    _run(json, lambda reporter: bring_up(choose_marketplaces(with_ or ()), data, report, timeout, reporter))
 
 
 @app.command()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +26,7 @@ STOP_SECONDS = 60.0
 class KeeperProcess:
     """A keeper that this process started; it stays when this process ends."""
 
-    def __init__(self, folders: Folders, timeout_seconds: float) -> None:
+    def __init__(self, folders: Folders, marketplaces: Iterable[str], timeout_seconds: float) -> None:
         self._folders = folders
         self._log = folders.logs / "keeper.log"
         self._errors = folders.logs / "keeper.errors.log"
@@ -35,7 +35,7 @@ class KeeperProcess:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-m", "stoflow_sandbox.demo.keeper",
-                    str(folders.root), f"{timeout_seconds:g}",
+                    str(folders.root), f"{timeout_seconds:g}", *marketplaces,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,4 +1,4 @@
-"""The process that keeps a system up: `python -m stoflow_sandbox.demo.keeper <data folder> <timeout seconds>`.
+"""The process that keeps a system up: `python -m stoflow_sandbox.demo.keeper <data> <timeout seconds> [<name>…]`.
 
 Run detached by `up`; ends in order on SIGTERM. Killed, it takes every process of the system with it.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.errors import DemoError
 from stoflow_sandbox.demo.folders import Folders
-from stoflow_sandbox.demo.marketplaces import MARKETPLACES
+from stoflow_sandbox.demo.marketplaces import DemoMarketplace, choose_marketplaces
 from stoflow_sandbox.demo.ports import KeptPorts
 from stoflow_sandbox.demo.restarter import Restarter
 from stoflow_sandbox.demo.services import System
@@ -27,7 +28,9 @@ from stoflow_service_kit.settings import load_settings
 LOOK_SECONDS = 0.5
 
 
-def keep(folders: Folders, timeout_seconds: float, reporter: Reporter) -> None:
+def keep(
+    folders: Folders, marketplaces: Sequence[DemoMarketplace], timeout_seconds: float, reporter: Reporter
+) -> None:
     """Starts the system, says so in the state file, and stays until a signal comes."""
     settings = load_settings(DemoSettings)
     lock = FolderLock(folders.root)
@@ -35,7 +38,7 @@ def keep(folders: Folders, timeout_seconds: float, reporter: Reporter) -> None:
     try:
         write_state(folders.state_file, None)
         ports = KeptPorts(folders.ports_file)
-        system = System(settings, folders, ports, MARKETPLACES, reporter, timeout_seconds)
+        system = System(settings, folders, ports, marketplaces, reporter, timeout_seconds)
         with system as addresses:
             restarter = Restarter(system.services, reporter)
             write_state(folders.state_file, addresses)
@@ -52,7 +55,8 @@ def main(arguments: list[str]) -> int:
     raise_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     reporter = Reporter()
     try:
-        keep(Folders(Path(arguments[0])), float(arguments[1]), reporter)
+        marketplaces = choose_marketplaces(arguments[2:])
+        keep(Folders(Path(arguments[0])), marketplaces, float(arguments[1]), reporter)
     except (ProcessError, DemoError) as error:
         reporter.error(str(error))
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from stoflow_sandbox.demo.background import KeeperProcess, folders_for_up, stop_
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.errors import DemoError
 from stoflow_sandbox.demo.folders import Folders
+from stoflow_sandbox.demo.marketplaces import DemoMarketplace
 from stoflow_sandbox.demo.report import Report, write_report
 from stoflow_sandbox.demo.scenario import run_scenario, show_look_further
 from stoflow_sandbox.demo.secrets_file import load_or_create
@@ -25,7 +27,13 @@ from stoflow_service_kit.grpc_channel import open_channel
 HEALTH_SECONDS = 2.0
 
 
-def bring_up(data: Path, report_file: Path, timeout_seconds: float, reporter: Reporter) -> bool:
+def bring_up(
+    marketplaces: Sequence[DemoMarketplace],
+    data: Path,
+    report_file: Path,
+    timeout_seconds: float,
+    reporter: Reporter,
+) -> bool:
     """Starts the system unless it is up, tells the story, and leaves the system running.
 
     Returns:
@@ -41,14 +49,16 @@ def bring_up(data: Path, report_file: Path, timeout_seconds: float, reporter: Re
         if state.addresses is None:
             raise DemoError(f"it is just being started by another process (pid {state.pid})")
         reporter.step("up", f"it is up already, kept by process {state.pid}; its data is in {folders.root}")
-        report = _tell(folders, state.addresses, report_file, timeout_seconds, reporter)
+        if absent := [one.name for one in marketplaces if one.name not in state.addresses.connectors]:
+            raise DemoError(f"it is up without {', '.join(absent)}; run `make down` first, then this again")
+        report = _tell(folders, state.addresses, marketplaces, report_file, timeout_seconds, reporter)
         return report.is_success
     report_file.unlink(missing_ok=True)
-    keeper = KeeperProcess(folders, timeout_seconds)
+    keeper = KeeperProcess(folders, [one.name for one in marketplaces], timeout_seconds)
     is_success = False
     try:
         addresses = keeper.wait_up(reporter.line)
-        report = _tell(folders, addresses, report_file, timeout_seconds, reporter)
+        report = _tell(folders, addresses, marketplaces, report_file, timeout_seconds, reporter)
         is_success = report.is_success
     finally:
         if not is_success:
@@ -57,10 +67,17 @@ def bring_up(data: Path, report_file: Path, timeout_seconds: float, reporter: Re
 
 
 def _tell(
-    folders: Folders, addresses: Addresses, report_file: Path, timeout_seconds: float, reporter: Reporter
+    folders: Folders,
+    addresses: Addresses,
+    marketplaces: Sequence[DemoMarketplace],
+    report_file: Path,
+    timeout_seconds: float,
+    reporter: Reporter,
 ) -> Report:
     secrets = load_or_create(folders.secrets_file)
-    report = run_interruptibly(lambda: run_scenario(addresses, secrets, reporter, timeout_seconds))
+    report = run_interruptibly(
+        lambda: run_scenario(addresses, marketplaces, secrets, reporter, timeout_seconds)
+    )
     content = report.to_json(reporter.elapsed_seconds)
     write_report(report_file, content)
     reporter.heading("What runs now")

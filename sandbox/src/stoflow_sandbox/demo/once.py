@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.folders import temporary_folders
-from stoflow_sandbox.demo.marketplaces import MARKETPLACES
+from stoflow_sandbox.demo.marketplaces import DemoMarketplace
 from stoflow_sandbox.demo.ports import AnyPorts
 from stoflow_sandbox.demo.report import Report, write_report
 from stoflow_sandbox.demo.scenario import run_scenario, show_look_further
@@ -19,7 +20,12 @@ LOGS_FOLDER = "demo-logs"
 
 
 def run_demo(
-    settings: DemoSettings, data: Path, report_file: Path, timeout_seconds: float, reporter: Reporter
+    settings: DemoSettings,
+    marketplaces: Sequence[DemoMarketplace],
+    data: Path,
+    report_file: Path,
+    timeout_seconds: float,
+    reporter: Reporter,
 ) -> bool:
     """Returns whether the product is live everywhere and the statistics count it; writes the report.
 
@@ -32,8 +38,10 @@ def run_demo(
     kept_logs = report_file.parent / LOGS_FOLDER
     with temporary_folders(data, keep_logs_in=kept_logs) as folders:
         secrets = load_or_create(folders.secrets_file)
-        with System(settings, folders, AnyPorts(), MARKETPLACES, reporter, timeout_seconds) as addresses:
-            report = run_interruptibly(lambda: run_scenario(addresses, secrets, reporter, timeout_seconds))
+        with System(settings, folders, AnyPorts(), marketplaces, reporter, timeout_seconds) as addresses:
+            report = run_interruptibly(
+                lambda: run_scenario(addresses, marketplaces, secrets, reporter, timeout_seconds)
+            )
             seconds = reporter.elapsed_seconds
             show_look_further(
                 addresses, report, reporter, " (`make up` keeps everything running and prints these again)"

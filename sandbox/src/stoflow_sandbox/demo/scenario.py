@@ -25,7 +25,6 @@ from stoflow_sandbox.demo.console import Reporter
 from stoflow_sandbox.demo.errors import DemoError
 from stoflow_sandbox.demo.life import ListingLife, Stage
 from stoflow_sandbox.demo.marketplaces import (
-    MARKETPLACES,
     DemoMarketplace,
     ShownListing,
     TradingMarketplace,
@@ -53,7 +52,11 @@ class Offered:
 
 
 async def run_scenario(
-    addresses: Addresses, secrets: Secrets, reporter: Reporter, timeout_seconds: float
+    addresses: Addresses,
+    marketplaces: Sequence[DemoMarketplace],
+    secrets: Secrets,
+    reporter: Reporter,
+    timeout_seconds: float,
 ) -> Report:
     """Tells the story against running services.
 
@@ -62,7 +65,7 @@ async def run_scenario(
     """
     try:
         async with Api(addresses) as api:
-            return await Scenario(api, addresses, secrets, reporter, timeout_seconds).run()
+            return await Scenario(api, addresses, marketplaces, secrets, reporter, timeout_seconds).run()
     except grpc.aio.AioRpcError as error:
         raise DemoError(f"a call failed: {describe(error)}") from error
     except (httpx.HTTPError, SandboxControlError) as error:
@@ -73,10 +76,17 @@ class Scenario:
     """One telling."""
 
     def __init__(
-        self, api: Api, addresses: Addresses, secrets: Secrets, reporter: Reporter, timeout_seconds: float
+        self,
+        api: Api,
+        addresses: Addresses,
+        marketplaces: Sequence[DemoMarketplace],
+        secrets: Secrets,
+        reporter: Reporter,
+        timeout_seconds: float,
     ) -> None:
         self._api = api
         self._addresses = addresses
+        self._marketplaces = marketplaces
         self._secrets = secrets
         self._reporter = reporter
         self._timeout_seconds = timeout_seconds
@@ -96,7 +106,7 @@ class Scenario:
             f"{product.content.title}, {price.amount_minor / 100:.2f} {price.currency_code}, "
             f"{len(product.images)} pictures",
         )
-        offered = [await self._offer(marketplace, product) for marketplace in MARKETPLACES]
+        offered = [await self._offer(marketplace, product) for marketplace in self._marketplaces]
         await self._watch([one for one in offered if one.job is not None])
         for one in offered:
             await self._report(one, product, report)
@@ -107,7 +117,7 @@ class Scenario:
     async def _tell_lives(self, tenant_id: int) -> None:
         """Shows what becomes of a listing, with another product, where the sandbox has buyers."""
         life = ListingLife(self._api, self._catalogue, self._secrets, self._reporter, self._timeout_seconds)
-        for marketplace in MARKETPLACES:
+        for marketplace in self._marketplaces:
             if isinstance(marketplace, TradingMarketplace):
                 sandbox_url = self._addresses.sandboxes[marketplace.name]
                 seller = await marketplace.prepare_seller(sandbox_url, self._secrets)

@@ -1,4 +1,4 @@
-"""What the demo asks of a marketplace: one module and one entry in MARKETPLACES adds it."""
+"""What the demo asks of a marketplace: one module of this package adds it."""
 
 from __future__ import annotations
 
