@@ -61,10 +61,10 @@ class BootstrapError(Exception):
     """Something outside this script must change first; the message says what."""
 
 
-def find_packages() -> list[Path]:
+def find_packages() -> list[str]:
     """Returns the folder of each package; one without a pyproject.toml, such as a removed branch leaves, is none."""
     found = [path for pattern in PACKAGES for path in sorted(ROOT.glob(pattern))]
-    return [path for path in found if (path / "pyproject.toml").is_file()]
+    return [path.relative_to(ROOT).as_posix() for path in found if (path / "pyproject.toml").is_file()]
 
 
 def digest(*paths: Path) -> str:
@@ -85,7 +85,7 @@ def wanted_tools() -> dict[str, str]:
 
 
 def wanted_environment() -> dict[str, str]:
-    projects = [folder / "pyproject.toml" for folder in find_packages()]
+    projects = [ROOT / folder / "pyproject.toml" for folder in find_packages()]
     return interpreter() | {"lock": digest(LOCK), "packages": digest(Path(__file__), *projects)}
 
 
@@ -210,7 +210,9 @@ class Bootstrap:
                 python,
                 LOCK,
             )
-        editables = [argument for folder in find_packages() for argument in ("--editable", str(folder))]
+        editables = [
+            argument for folder in find_packages() for argument in ("--editable", str(ROOT / folder))
+        ]
         self.run(
             uv,
             "pip",

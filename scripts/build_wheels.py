@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.bootstrap import PACKAGES
+from scripts.bootstrap import find_packages
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
@@ -58,10 +58,12 @@ def build(packages: Sequence[str], target: Path) -> list[Path]:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description="Builds a wheel of every package.")
-    parser.add_argument("packages", nargs="*", help=f"folders of packages; by default {' '.join(PACKAGES)}")
+    parser.add_argument(
+        "packages", nargs="*", help=f"folders of packages; by default {' '.join(find_packages())}"
+    )
     parser.add_argument("--target", type=Path, default=ROOT / "dist", help="where to; emptied first")
     parsed = parser.parse_args(arguments)
-    for wheel in build(parsed.packages or PACKAGES, parsed.target.resolve()):
+    for wheel in build(parsed.packages or find_packages(), parsed.target.resolve()):
         print(wheel.name)
 
 

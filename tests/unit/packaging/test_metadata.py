@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from scripts.bootstrap import PACKAGES
+from scripts.bootstrap import find_packages
 from scripts.build_wheels import read_constraints
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -81,7 +81,7 @@ def sources(package: str) -> list[Path]:
     return sorted((ROOT / package / "src").rglob("*.py"))
 
 
-@pytest.mark.parametrize("package", [name for name in PACKAGES if name != "protos"])
+@pytest.mark.parametrize("package", [name for name in find_packages() if name != "protos"])
 def test_every_import_is_declared(package: str) -> None:
     """A package declares each distribution that it imports from; what another one happens to bring may go away."""
     own = normalize(project(package)["name"])
@@ -94,7 +94,7 @@ def test_every_import_is_declared(package: str) -> None:
     assert missing == {}
 
 
-@pytest.mark.parametrize("package", [name for name in PACKAGES if name not in {"protos", "sandbox"}])
+@pytest.mark.parametrize("package", [name for name in find_packages() if name not in {"protos", "sandbox"}])
 def test_every_dependency_is_used(package: str) -> None:
     """A package declares nothing that it does not import, so that its image holds nothing without use."""
     used: set[str] = set()
@@ -108,15 +108,16 @@ def test_every_package_is_built() -> None:
     """Each folder with a package's metadata is among those that are installed and built, under its own name."""
     found = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/pyproject.toml")}
     found |= {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("libs/*/pyproject.toml")}
-    assert found == set(PACKAGES)
-    assert {normalize(project(package)["name"]) for package in PACKAGES} == {
-        distribution(project(package)["name"]).metadata["Name"] for package in PACKAGES
+    found |= {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("examples/*/pyproject.toml")}
+    assert found == set(find_packages())
+    assert {normalize(project(package)["name"]) for package in find_packages()} == {
+        distribution(project(package)["name"]).metadata["Name"] for package in find_packages()
     }
 
 
 @pytest.mark.parametrize(
     "package",
-    [name for name in PACKAGES if not name.startswith("libs/") and name not in {"protos", "sandbox"}],
+    [name for name in find_packages() if not name.startswith("libs/") and name not in {"protos", "sandbox"}],
 )
 def test_every_service_has_a_program(package: str) -> None:
     """A service's wheel installs one program, whose module and function exist."""
